@@ -1,0 +1,183 @@
+"""The extension without a window: build a map, make its pictures, render it, save it.
+
+    python -m addon.headless map.json --out DIR                 with the bpy module
+    blender -b --python-expr "from bl_ext.user_default.alphaloom.headless import main; main(['map.json', '--out', 'DIR'])"
+
+`map.json` holds {"title", "nodes": [...], "links": [...]} with the fields of docs/protocol.md; a node's `source` and
+`mask` may name picture files beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import register, stage
+from . import scene as cards
+from .session import session
+from .shared import address, check, errors, model, wire
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 0, or 1 after one line on stderr that says what went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m addon.headless", description="Make a map's pictures without a window.")
+    parser.add_argument("map", type=Path, help="the map as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="folder for mindmap.png and mindmap.blend")
+    parser.add_argument("--broker", default=address.DEFAULT)
+    parser.add_argument("--blend", type=Path, help="add the map to this .blend's scene; what is in it stays as it is")
+    parser.add_argument("--eeg", type=float, default=0, metavar="SECONDS", help="wait so long for EEG, and fail without it")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for all pictures")
+    parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), metavar=("W", "H"))
+    options = parser.parse_args(arguments)
+    try:
+        _run(options)
+    except errors.AlphaloomError as error:
+        print(f"headless: {error.message}", file=sys.stderr)
+        return 1
+    finally:
+        session.close()
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    broker = address.parse(options.broker)
+    title, wanted = load(options.map)
+    options.out.mkdir(parents=True, exist_ok=True)
+    _open(options.blend)
+    if not hasattr(bpy.types.Object, "alphaloom"):
+        register()
+
+    session.open(options.broker)
+    _wait(lambda: session.mirror.loaded, 10, lambda: session.connection.problem or f"The broker at {broker.ws} is silent.")
+    if options.eeg:
+        _wait(
+            lambda: session.mirror.frame is not None,
+            options.eeg,
+            lambda: f"No EEG within {options.eeg:g} s. The broker says: {session.mirror.eeg}",
+        )
+    for node in wanted.nodes.values():
+        session.put_node(_upload(broker, node, options.map.parent))
+    for link in wanted.links.values():
+        session.put_link(link)
+    known = session.mirror
+    _wait(lambda: wanted.nodes.keys() <= known.map.nodes.keys() and wanted.links.keys() <= known.map.links.keys(), 10, _refusal)
+
+    _generate(list(wanted.nodes), options.timeout)
+    shown = [n for n in wanted.nodes if not cards.shown_blob(n)]
+    if shown:
+        raise errors.AlphaloomError("no_picture", f"No picture came for {', '.join(shown)}.")
+    _say("rendering")
+    stage.render(options.out / "mindmap.png", title, *options.size)
+    bpy.ops.wm.save_as_mainfile(filepath=str(options.out.resolve() / "mindmap.blend"), compress=True)
+
+
+def load(path: Path) -> tuple[str, model.Map]:
+    """A map from JSON. Raises AlphaloomError `bad_map`."""
+    try:
+        data = json.loads(path.read_text())
+        nodes = [wire.build(model.Node, node) for node in data["nodes"]]
+        links = [wire.build(model.Link, link) for link in data["links"]]
+        made = model.Map({n.id: n for n in nodes})
+        for node in nodes:
+            check.node(replace(node, source=None, mask=None))
+        for link in links:
+            check.link(link, made)
+            made = replace(made, links=made.links | {link.id: link})
+        return str(data.get("title", "Alphaloom")), made
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise errors.AlphaloomError("bad_map", f"Cannot read the map {str(path)!r}: {problem!r}.") from None
+
+
+def _open(blend: Path | None) -> None:
+    if blend is None:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        return
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(blend.resolve()))
+    except RuntimeError as problem:
+        raise errors.AlphaloomError("bad_blend", f"Cannot open {str(blend)!r}: {str(problem).strip()}.") from None
+
+
+def _upload(broker: address.Address, node: model.Node, folder: Path) -> model.Node:
+    """The node with its picture files replaced by the blobs that the broker made of them."""
+    changes = {}
+    for name in ("source", "mask"):
+        file = getattr(node, name)
+        if file and file.lower().endswith(_PICTURES):
+            changes[name] = _post(f"{broker.http}/blobs", folder / file)
+    return replace(node, **changes)
+
+
+def _post(url: str, path: Path) -> str:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(urllib.request.Request(url, path.read_bytes()), timeout=30) as answer:
+            return str(json.load(answer)["blob"])
+    except urllib.error.HTTPError as problem:
+        raise errors.AlphaloomError("bad_picture", f"{path}: {json.load(problem)['message']}") from None
+    except OSError as problem:
+        raise errors.AlphaloomError("bad_picture", f"Cannot upload {path}: {problem}.") from None
+
+
+def _generate(nodes: list[str], timeout: float) -> None:
+    """Make all pictures; a bar on stderr counts diffusion steps."""
+    mine = {session.generate(node) for node in nodes}
+    ended: dict[str, model.Job] = {}
+
+    def finished() -> bool:
+        jobs = session.mirror.jobs
+        ended.update({k: jobs[k] for k in mine & jobs.keys() if jobs[k].state in model.ENDED})
+        under_way = sum(step / steps for step, steps in session.mirror.progress.values())
+        _bar("pictures", (len(ended) + min(under_way, len(mine) - len(ended))) / len(mine))
+        return len(ended) == len(mine)
+
+    _wait(finished, timeout, lambda: f"Only {len(ended)} of {len(mine)} pictures came within {timeout:g} s. {_refusal()}")
+    _bar("pictures", 1.0, end="\n")
+    failed = [job.error or job.state for job in ended.values() if job.state != "done"]
+    if failed:
+        raise errors.AlphaloomError("no_picture", f"{len(failed)} of {len(mine)} pictures failed: {failed[0]}")
+    # The picture itself travels right behind the news that it is done.
+    _wait(lambda: all(cards.shown_blob(job.node) == job.picture for job in ended.values()), 10, _refusal)
+
+
+def _refusal() -> str:
+    if not session.mirror.edges:
+        return "No edge is at work: start one with python -m edge."
+    return session.mirror.error or session.connection.problem or "The broker does not say why."
+
+
+def _wait(done: Callable[[], bool], seconds: float, reason: Callable[[], str]) -> None:
+    """Tick until `done`. Raises AlphaloomError `timeout` with the `reason` after `seconds`."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end or (session.connection.state == "offline" and session.connection.problem):
+            raise errors.AlphaloomError("timeout", reason())
+        session.tick()
+        time.sleep(0.005)  # nothing to await here: the tick itself is what makes things happen
+
+
+def _bar(what: str, share: float, end: str = "") -> None:
+    if sys.stderr.isatty() or end:
+        print(f"\r{what} [{'#' * round(30 * share):<30}] {share:4.0%}", end=end, file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+
+
+if __name__ == "__main__":
+    sys.exit(main())

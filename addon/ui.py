@@ -1,0 +1,233 @@
+"""Operators and the sidebar. Operators only call plain functions, so that everything can be tested without a window."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import bpy
+
+from .session import session
+from .shared import address, errors, model
+
+SPACING = 1.3  # card widths between a node and its new child
+
+
+def active_card(context: bpy.types.Context) -> bpy.types.Object | None:
+    item = context.active_object
+    return item if item is not None and item.alphaloom.kind == "card" else None
+
+
+def add_node(prompt: str, link: str, parent: bpy.types.Object | None) -> model.Node:
+    """Put a new node on the map: below-right of `parent` and linked to it, or beside everything else."""
+    known = session.mirror.map
+    task: model.Task = "img2img" if parent is not None and link == "image" else "txt2img"
+    x = max((n.x for n in known.nodes.values()), default=-SPACING) + SPACING
+    y = 0.0
+    if parent is not None and parent.alphaloom.ident in known.nodes:
+        above = known.nodes[parent.alphaloom.ident]
+        siblings = sum(e.parent == above.id for e in known.links.values())
+        x, y = above.x + SPACING, above.y - 1.4 * siblings
+    node = model.Node(model.new_id(), prompt=prompt, task=task, x=x, y=y)
+    session.put_node(node)
+    if parent is not None:
+        session.put_link(model.Link(model.new_id(), parent.alphaloom.ident, node.id, link))
+    return node
+
+
+class _Online:
+    """Operators that need the broker."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.connection.state == "online":
+            return True
+        cls.poll_message_set("Connect to a broker first")
+        return False
+
+
+class ALPHALOOM_OT_connect(bpy.types.Operator):
+    """Connect to the broker"""
+
+    bl_idname = "alphaloom.connect"
+    bl_label = "Connect"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        broker = context.scene.alphaloom.broker
+        try:
+            if not _is_loopback(broker) and not bpy.app.online_access:
+                raise errors.AlphaloomError(
+                    "offline", "Allow Online Access (Preferences, System) to reach a broker beyond this machine"
+                )
+            session.open(broker)
+        except errors.AlphaloomError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class ALPHALOOM_OT_disconnect(bpy.types.Operator):
+    """Disconnect from the broker; cards and pictures stay"""
+
+    bl_idname = "alphaloom.disconnect"
+    bl_label = "Disconnect"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.close()
+        return {"FINISHED"}
+
+
+class ALPHALOOM_OT_add_node(_Online, bpy.types.Operator):
+    """Add a node; with a card selected, as its child"""
+
+    bl_idname = "alphaloom.add_node"
+    bl_label = "Add Node"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        fields = context.scene.alphaloom
+        parent = active_card(context)
+        add_node(fields.prompt, fields.link, parent if parent is not None and parent.select_get() else None)
+        return {"FINISHED"}
+
+
+class ALPHALOOM_OT_generate(_Online, bpy.types.Operator):
+    """Make the pictures of the selected cards"""
+
+    bl_idname = "alphaloom.generate"
+    bl_label = "Generate"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if not any(item.alphaloom.kind == "card" for item in context.selected_objects):
+            cls.poll_message_set("Select a card first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for item in context.selected_objects:
+            if item.alphaloom.kind == "card":
+                session.generate(item.alphaloom.ident)
+        return {"FINISHED"}
+
+
+class ALPHALOOM_PT_map(bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_map"
+    bl_label = "Alphaloom"
+    bl_category = "Alphaloom"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, fields = self.layout, context.scene.alphaloom
+        connection, mirror = session.connection, session.mirror
+        layout.prop(fields, "broker", text="", icon="URL")
+        if connection.state == "offline":
+            layout.operator("alphaloom.connect", icon="LINKED")
+        else:
+            layout.operator("alphaloom.disconnect", icon="UNLINKED")
+        if connection.state == "connecting":
+            layout.label(text="Connecting…", icon="SORTTIME")
+        if connection.problem:
+            _paragraph(layout, context, connection.problem, "ERROR")
+        if connection.state == "online":
+            edges = f"{mirror.edges} edge" + "s" * (mirror.edges != 1)
+            layout.label(text=f"Online, {edges}" if mirror.edges else "Online, no edge: start python -m edge", icon="CHECKMARK")
+            _paragraph(layout, context, f"EEG: {mirror.eeg}", "RNDCURVE")
+        if mirror.error:
+            _paragraph(layout, context, mirror.error, "ERROR")
+
+
+class ALPHALOOM_PT_add(bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_add"
+    bl_label = "New Node"
+    bl_category = "Alphaloom"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_parent_id = "ALPHALOOM_PT_map"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, fields = self.layout, context.scene.alphaloom
+        layout.prop(fields, "prompt", text="", icon="GREASEPENCIL", placeholder="Prompt")
+        if active_card(context):
+            layout.row().prop(fields, "link", expand=True)
+        layout.operator("alphaloom.add_node", icon="ADD")
+
+
+class ALPHALOOM_PT_node(bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_node"
+    bl_label = "Node"
+    bl_category = "Alphaloom"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_parent_id = "ALPHALOOM_PT_map"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_card(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, card = self.layout, active_card(context)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        node = card.alphaloom
+        for name in ("prompt", "negative", "task", "seed"):
+            layout.prop(node, name)
+        column = layout.column(align=True)
+        for name in ("width", "height"):
+            column.prop(node, name)
+        column = layout.column(align=True)
+        for name in ("steps", "guidance"):
+            column.prop(node, name)
+        if node.task != "txt2img":
+            layout.prop(node, "strength")
+        if session.mirror.map.parents(node.ident, "blend"):
+            layout.prop(node, "blend")
+        layout.prop(node, "modulate")
+        layout.operator("alphaloom.generate", icon="RENDER_STILL")
+        state = session.mirror.state_of(node.ident)
+        if state:
+            _paragraph(layout, context, state, "INFO")
+
+
+def _paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+    """A text of any length, broken to the sidebar's width."""
+    most = max(16, int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 6)
+    column = layout.column(align=True)
+    row = ""
+    for word in text.split():
+        if row and len(row) + len(word) >= most:
+            column.label(text=row, icon=icon)
+            row, icon = "", "BLANK1"
+        row = f"{row} {word}".strip()
+    column.label(text=row, icon=icon)
+
+
+def _is_loopback(broker: str) -> bool:
+    host = urlsplit(address.parse(broker).ws).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_CLASSES = (
+    ALPHALOOM_OT_connect,
+    ALPHALOOM_OT_disconnect,
+    ALPHALOOM_OT_add_node,
+    ALPHALOOM_OT_generate,
+    ALPHALOOM_PT_map,
+    ALPHALOOM_PT_add,
+    ALPHALOOM_PT_node,
+)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

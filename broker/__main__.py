@@ -1,0 +1,63 @@
+"""python -m broker [PORT]"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from protocol import DEFAULT_PORT, MAX_BINARY_BYTES
+from protocol.errors import AlphaloomError
+
+from .app import Options, create_app
+
+HOST = "127.0.0.1"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m broker", description="Alphaloom's broker, on this machine only.")
+    parser.add_argument("port", nargs="?", type=int, default=DEFAULT_PORT, help=f"default {DEFAULT_PORT}; 0 takes a free one")
+    parser.add_argument("--data", type=Path, default=Path.home() / ".alphaloom", help="where map, jobs and pictures are kept")
+    parser.add_argument("--eeg", metavar="NAME", help="the EEG stream's LSL name (else the first of type EEG)")
+    parser.add_argument("--no-eeg", action="store_true", help="do not look for EEG")
+    parser.add_argument("--lsl-timeout", type=float, default=10.0, help="seconds until a missing stream is reported")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+    try:
+        listener = _listen(options.port)
+        app = create_app(Options(options.data, not options.no_eeg, options.eeg, options.lsl_timeout))
+    except AlphaloomError as error:
+        print(f"broker: {error.message}", file=sys.stderr)
+        return 1
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        # Larger than what a message may be, so that one a little too large is answered and not cut off.
+        ws_max_size=MAX_BINARY_BYTES + (1 << 20),
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+    )
+    print(f"broker: ws://{HOST}:{listener.getsockname()[1]}/ws, map in {options.data}", flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except (OSError, OverflowError) as problem:
+        raise AlphaloomError(
+            "no_port",
+            f"Cannot listen on port {port}: {getattr(problem, 'strerror', None) or problem}. Stop the program that uses it, "
+            f"or give another port: python -m broker {min(port + 1, 65535)}",
+            port=port,
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

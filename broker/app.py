@@ -1,0 +1,123 @@
+"""HTTP and WebSocket on one port."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
+from PIL import Image
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from protocol import MAX_BINARY_BYTES, VERSION, wire
+from protocol.errors import AlphaloomError
+
+from . import sessions
+from .eeg import Ear
+from .hub import Hub
+from .store import Store
+
+MAX_PIXELS = 4096 * 4096
+_STATUS = {"unknown_blob": 404, "unknown_job": 404, "message_too_large": 413}
+
+
+@dataclass(frozen=True)
+class Options:
+    data: Path
+    eeg: bool = True
+    stream: str | None = None
+    """The EEG stream's LSL name; None takes the first of type EEG."""
+    lsl_timeout: float = 10.0
+
+
+def create_app(options: Options) -> FastAPI:
+    """Raises AlphaloomError `no_store` when the data folder cannot be used."""
+    store = Store(options.data)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        hub = app.state.hub = Hub(store)
+        await hub.load()
+        ear = Ear(hub, options.stream, options.lsl_timeout) if options.eeg else None
+        yield
+        if ear:
+            await ear.close()
+        store.close()
+
+    app = FastAPI(title="Alphaloom broker", version=str(VERSION), lifespan=lifespan)
+    # Bound to loopback, only names of loopback are answered: a page elsewhere cannot rebind its name to us.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+
+    @app.exception_handler(AlphaloomError)
+    async def report(_: Request, error: AlphaloomError) -> JSONResponse:
+        body = {"code": error.code, "message": error.message, "detail": error.detail}
+        return JSONResponse(body, _STATUS.get(error.code, 422))
+
+    @app.get("/health")
+    async def health(request: Request) -> dict[str, Any]:
+        hub: Hub = request.app.state.hub
+        return {"version": VERSION, "edges": len(hub.edges), "jobs": len(hub.jobs), "eeg": hub.eeg, "nodes": len(hub.map.nodes)}
+
+    @app.get("/map")
+    async def the_map(request: Request) -> dict[str, Any]:
+        return wire.plain(request.app.state.hub.map)
+
+    @app.get("/session")
+    async def session(request: Request) -> dict[str, Any]:
+        return await request.app.state.hub.session()
+
+    @app.get("/jobs/{job}")
+    async def one_job(job: str) -> dict[str, Any]:
+        found = await store.run(store.job, job)
+        if found is None:
+            raise AlphaloomError("unknown_job", f"No job is called {job[:80]!r}.")
+        return wire.plain(found)
+
+    @app.get("/blobs/{name}")
+    async def get_blob(name: str) -> Response:
+        return Response(await store.run(store.blob, name), media_type="application/octet-stream")
+
+    @app.post("/blobs", status_code=201)
+    async def post_blob(request: Request) -> dict[str, str]:
+        _same_origin(request.headers)
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MAX_BINARY_BYTES:
+                raise AlphaloomError("message_too_large", f"A picture may have {MAX_BINARY_BYTES} bytes at most.")
+        return {"blob": await store.run(_keep_picture, store, bytes(data))}
+
+    @app.websocket("/ws")
+    async def websocket(socket: WebSocket) -> None:
+        try:
+            _same_origin(socket.headers)
+        except AlphaloomError:
+            await socket.close(1008)
+            return
+        await sessions.serve(socket, socket.app.state.hub)
+
+    return app
+
+
+def _same_origin(headers: Any) -> None:
+    """Browsers send an Origin: a page from elsewhere may not speak to a broker on this machine."""
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        raise AlphaloomError("foreign_origin", f"Pages from {origin[:80]!r} may not use this broker.")
+
+
+def _keep_picture(store: Store, data: bytes) -> str:
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"it has {picture.width}x{picture.height} pixels")
+            picture.verify()
+    except Exception as problem:  # Pillow raises many kinds for a broken picture
+        raise AlphaloomError("bad_picture", f"This is no PNG, JPEG or WebP of up to 4096x4096: {problem}.") from None
+    return store.put_blob(data)

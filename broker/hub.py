@@ -1,0 +1,277 @@
+"""The one place where the map, the jobs and the people come together.
+
+One way through: a message comes in (`handle_client`, `handle_edge`), changes the store, then the memory, then goes
+to everybody. All of it runs on the event loop; whatever blocks goes to the store's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from protocol import check, wire
+from protocol import messages as m
+from protocol.errors import AlphaloomError
+from protocol.model import Frame, Job, Map, Rule
+from signals import patch
+
+from . import compose, jobs
+from .outbox import Outbox
+from .store import Store
+
+log = logging.getLogger("broker")
+
+FRAME_AGE_S = 2.0
+"""A frame older than this is not merged: better no EEG than a stale one."""
+MAX_OPEN_JOBS = 500
+
+
+class Edge:
+    """An edge that dialled in. It runs one job at a time."""
+
+    def __init__(self, hello: m.Hello):
+        self.name = hello.name
+        self.model = hello.model
+        self.max_side = hello.max_side
+        self.outbox = Outbox()
+        self.job: str | None = None
+
+
+class Hub:
+    def __init__(self, store: Store):
+        self.store = store
+        self.map = Map()
+        self.rules: tuple[Rule, ...] = patch.DEFAULT_PATCH
+        self.jobs: dict[str, Job] = {}
+        """The jobs that have not ended, oldest first."""
+        self.clients: set[Outbox] = set()
+        self.edges: list[Edge] = []
+        self.eeg = "off"
+        self.frame: Frame | None = None
+        # One change at a time, so that what is stored and what is told have the same order.
+        self._lock = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take up where the last broker stopped: what was running is queued again."""
+        self.map, rules, unfinished = await self.store.run(self.store.load)
+        if rules is not None:
+            self.rules = rules
+        for job in unfinished:
+            await self._keep(jobs.lose(job) if job.state == "running" else job)
+
+    # -- clients ------------------------------------------------------------------------------------------
+
+    def join(self, client: Outbox) -> None:
+        self.clients.add(client)
+        client.put(m.Snapshot(self.map, self.rules, tuple(self.jobs.values()), len(self.edges), self.eeg))
+
+    def leave(self, client: Outbox) -> None:
+        self.clients.discard(client)
+
+    async def handle_client(self, client: Outbox, message: Any) -> None:
+        """Do what a client asks. Raises AlphaloomError, which the session answers with."""
+        handlers: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            m.PutNode: self._put_node,
+            m.DeleteNode: self._delete_node,
+            m.PutLink: self._put_link,
+            m.DeleteLink: self._delete_link,
+            m.SetPatch: self._set_patch,
+            m.Generate: self._generate,
+            m.Cancel: self._cancel,
+        }
+        if isinstance(message, m.Fetch):
+            await self._fetch(client, message)
+        elif type(message) in handlers:
+            async with self._lock:
+                await handlers[type(message)](message)
+        else:
+            raise AlphaloomError("unexpected_message", f"A client does not send {type(message).__name__}.")
+
+    def tell(self, message: Any) -> None:
+        for client in self.clients:
+            client.put(message)
+
+    async def _put_node(self, message: m.PutNode) -> None:
+        node = message.node
+        check.node(node)
+        known = self.map.nodes.get(node.id)
+        if known is None and len(self.map.nodes) >= check.MAX_NODES:
+            raise AlphaloomError("map_full", f"The map has {check.MAX_NODES} nodes, the most it takes.", node=node.id)
+        node = replace(node, picture=known.picture if known else None)
+        await self._change(replace(self.map, nodes=self.map.nodes | {node.id: node}), put=(node,))
+        self.tell(m.PutNode(node))
+
+    async def _delete_node(self, message: m.DeleteNode) -> None:
+        if message.node not in self.map.nodes:
+            raise AlphaloomError("unknown_node", f"No node {message.node[:80]!r} is on the map.", node=message.node[:80])
+        loose = [e.id for e in self.map.links.values() if message.node in (e.parent, e.child)]
+        for job in [j for j in self.jobs.values() if j.node == message.node]:
+            await self._cancel(m.Cancel(job.id))
+        nodes = {k: v for k, v in self.map.nodes.items() if k != message.node}
+        links = {k: v for k, v in self.map.links.items() if k not in loose}
+        await self._change(replace(self.map, nodes=nodes, links=links), drop=(message.node, *loose))
+        for link in loose:
+            self.tell(m.DeleteLink(link))
+        self.tell(m.DeleteNode(message.node))
+
+    async def _put_link(self, message: m.PutLink) -> None:
+        check.link(message.link, self.map)
+        await self._change(
+            replace(self.map, links=self.map.links | {message.link.id: message.link}), put=(message.link,)
+        )
+        self.tell(message)
+
+    async def _delete_link(self, message: m.DeleteLink) -> None:
+        links = {k: v for k, v in self.map.links.items() if k != message.link}
+        await self._change(replace(self.map, links=links), drop=(message.link,))
+        self.tell(message)
+
+    async def _set_patch(self, message: m.SetPatch) -> None:
+        patch.check(message.rules)
+        await self._change(self.map, rules=message.rules)
+        self.rules = message.rules
+        self.tell(message)
+
+    async def _change(self, map: Map, **what: Any) -> None:
+        map = replace(map, revision=self.map.revision + 1)
+        await self.store.run(lambda: self.store.change(map.revision, **what))
+        self.map = map
+
+    async def _fetch(self, client: Outbox, message: m.Fetch) -> None:
+        node = self.map.nodes.get(message.node)
+        if node is None or node.picture is None:
+            raise AlphaloomError("no_picture", f"Node {message.node[:80]!r} has no picture yet.", node=message.node[:80])
+        data = await self.store.run(self.store.blob, node.picture)
+        client.put(m.Picture(node.id, "", node.picture, "image/png", data))
+
+    # -- jobs ---------------------------------------------------------------------------------------------
+
+    async def _generate(self, message: m.Generate) -> None:
+        check.identifier(message.job)
+        if message.node not in self.map.nodes:
+            raise AlphaloomError("unknown_node", f"No node {message.node[:80]!r} is on the map.", node=message.node[:80])
+        known = self.jobs.get(message.job) or await self.store.run(self.store.job, message.job)
+        if known:  # asked again after a lost connection, say
+            self.tell(m.JobChanged(known))
+            return
+        if len(self.jobs) >= MAX_OPEN_JOBS:
+            raise AlphaloomError("queue_full", f"{MAX_OPEN_JOBS} jobs are waiting, the most there may be. Try again later.")
+        await self._keep(Job(message.job, message.node, created=time.time()))
+        await self._dispatch()
+
+    async def _cancel(self, message: m.Cancel) -> None:
+        job = self.jobs.get(message.job)
+        if job is None:
+            raise AlphaloomError("unknown_job", f"No open job is called {message.job[:80]!r}.", job=message.job[:80])
+        await self._keep(jobs.cancel(job))
+        for edge in self.edges:
+            if edge.job == job.id:
+                edge.outbox.put(m.Cancel(job.id))
+
+    async def _keep(self, job: Job) -> None:
+        """Store a job's new state, then show it."""
+        await self.store.run(self.store.put_job, job)
+        self.jobs[job.id] = job
+        if jobs.has_ended(job):
+            del self.jobs[job.id]
+        self.tell(m.JobChanged(job))
+
+    async def _dispatch(self) -> None:
+        """Give waiting jobs to idle edges, oldest first; a job whose source is still being made waits for it."""
+        for job in list(self.jobs.values()):
+            if job.state != "queued":
+                continue
+            if any(other.node in compose.waits_for(self.map, job.node) for other in self.jobs.values()):
+                continue
+            try:
+                resolved, modulation = compose.resolve(self.map, job.node, self.rules, self._fresh_frame())
+            except AlphaloomError as error:
+                await self._keep(jobs.fail(job, error.message))
+                continue
+            idle = [edge for edge in self.edges if edge.job is None]
+            side = max(resolved.width, resolved.height)
+            fitting = [edge for edge in idle if side <= edge.max_side]
+            if fitting:
+                edge, job = fitting[0], jobs.start(job, resolved, modulation)
+                edge.job = job.id
+                await self._keep(job)
+                edge.outbox.put(m.Run(job.id, job.attempt, resolved))
+            elif self.edges and all(side > edge.max_side for edge in self.edges):
+                largest = max(edge.max_side for edge in self.edges)
+                await self._keep(jobs.fail(job, f"No edge makes {side} pixels a side; the largest is {largest}."))
+
+    def _fresh_frame(self) -> Frame | None:
+        return self.frame if self.frame and time.time() - self.frame.time <= FRAME_AGE_S else None
+
+    # -- edges --------------------------------------------------------------------------------------------
+
+    async def join_edge(self, edge: Edge) -> None:
+        async with self._lock:
+            self.edges.append(edge)
+            self._tell_status()
+            await self._dispatch()
+
+    async def leave_edge(self, edge: Edge) -> None:
+        async with self._lock:
+            self.edges.remove(edge)
+            self._tell_status()
+            job = self.jobs.get(edge.job or "")
+            if job is not None:
+                log.warning("edge %s went away while it ran job %s", edge.name, job.id)
+                await self._keep(jobs.lose(job))
+            await self._dispatch()
+
+    async def handle_edge(self, edge: Edge, message: Any) -> None:
+        async with self._lock:
+            mine = edge.job is not None and getattr(message, "job", None) == edge.job
+            job = self.jobs.get(edge.job or "")
+            # The attempt number is the fence: what an edge says of a job that it no longer holds is not heard.
+            current = job if mine and job is not None and job.attempt == message.attempt else None
+            if isinstance(message, m.Progress):
+                if current:
+                    self.tell(message)
+                return
+            if mine:
+                edge.job = None
+            if current and isinstance(message, m.Result):
+                await self._finish(current, message)
+            elif current and isinstance(message, m.JobFailed):
+                await self._keep(jobs.fail(current, message.message))
+            await self._dispatch()
+
+    async def _finish(self, job: Job, result: m.Result) -> None:
+        picture = await self.store.run(self.store.put_blob, result.payload)
+        # What was asked is the broker's to say; the edge only fills in what it chose.
+        assert job.resolved is not None
+        resolved = replace(job.resolved, model=result.request.model, steps=result.request.steps)
+        map = compose.with_picture(self.map, job.node, picture)
+        await self._change(map, put=(map.nodes[job.node],))
+        await self._keep(jobs.finish(job, picture, resolved))
+        self.tell(m.Picture(job.node, job.id, picture, "image/png", result.payload))
+
+    # -- EEG ----------------------------------------------------------------------------------------------
+
+    def set_frame(self, frame: Frame) -> None:
+        self.frame = frame
+        self.tell(m.Features(frame))
+
+    def set_eeg(self, status: str) -> None:
+        if status != self.eeg:
+            log.info("EEG: %s", status)
+            self.eeg = status
+            self._tell_status()
+
+    def _tell_status(self) -> None:
+        self.tell(m.Status(len(self.edges), self.eeg))
+
+    # -- reports ------------------------------------------------------------------------------------------
+
+    async def session(self) -> dict[str, Any]:
+        """Each node's picture with its resolved request and the EEG behind it."""
+        made = await self.store.run(self.store.pictures)
+        shown = [job for job in made if job.node in self.map.nodes]
+        return {"patch": wire.plain(self.rules), "eeg": self.eeg, "pictures": [wire.plain(job) for job in shown]}

@@ -1,0 +1,1 @@
+"""EEG in, features out. Knows streams, filters and bands; knows nothing of pictures."""
