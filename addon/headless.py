@@ -135,12 +135,17 @@ def _generate(nodes: list[str], timeout: float) -> None:
     """Make all pictures; a bar on stderr counts diffusion steps."""
     mine = {session.generate(node) for node in nodes}
     ended: dict[str, model.Job] = {}
+    shown = -1.0
 
     def finished() -> bool:
+        nonlocal shown
         jobs = session.mirror.jobs
         ended.update({k: jobs[k] for k in mine & jobs.keys() if jobs[k].state in model.ENDED})
         under_way = sum(step / steps for step, steps in session.mirror.progress.values())
-        _bar("pictures", (len(ended) + min(under_way, len(mine) - len(ended))) / len(mine))
+        share = (len(ended) + min(under_way, len(mine) - len(ended))) / len(mine)
+        if share != shown:
+            shown = share
+            _bar("pictures", share)
         return len(ended) == len(mine)
 
     _wait(finished, timeout, lambda: f"Only {len(ended)} of {len(mine)} pictures came within {timeout:g} s. {_refusal()}")
@@ -169,8 +174,7 @@ def _wait(done: Callable[[], bool], seconds: float, reason: Callable[[], str]) -
 
 
 def _bar(what: str, share: float, end: str = "") -> None:
-    if sys.stderr.isatty() or end:
-        print(f"\r{what} [{'#' * round(30 * share):<30}] {share:4.0%}", end=end, file=sys.stderr, flush=True)
+    print(f"\r{what} [{'#' * round(30 * share):<30}] {share:4.0%}", end=end, file=sys.stderr, flush=True)
 
 
 def _say(text: str) -> None:

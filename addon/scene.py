@@ -19,9 +19,9 @@ from .shared import model
 UNIT = 2.0  # metres in a card's width
 DEPTH = 0.08
 PICTURE = 1.84
-LABEL_HEIGHT = 0.5
+LABEL_HEIGHT = 0.54
 CORNER = 0.09
-LINK_COLOURS = {"prompt": (0.35, 0.62, 1.0), "image": (1.0, 0.55, 0.18), "blend": (0.72, 0.4, 1.0)}
+LINK_COLOURS = {"prompt": (0.1, 0.4, 1.0), "image": (1.0, 0.3, 0.04), "blend": (0.55, 0.16, 1.0)}
 _MARGIN = (UNIT - PICTURE) / 2
 
 
@@ -108,7 +108,7 @@ def places() -> dict[str, tuple[float, float]]:
 def _make_card(scene: bpy.types.Scene, node: model.Node) -> bpy.types.Object:
     height = UNIT + LABEL_HEIGHT
     body = _add(scene, "card", node.id, _rounded_plate(UNIT, height, DEPTH, CORNER))
-    body.data.materials.append(shared_material("Alphaloom Card", (0.018, 0.02, 0.03), 0.35))
+    body.data.materials.append(shared_material("Alphaloom Card", (0.05, 0.056, 0.08), 0.4))
 
     picture = _child(scene, body, "picture", node.id, bpy.data.meshes.new("Alphaloom Picture"), (0, -0.002, 0))
     picture.data.from_pydata([(-0.5, 0, -0.5), (0.5, 0, -0.5), (0.5, 0, 0.5), (-0.5, 0, 0.5)], [], [(0, 1, 2, 3)])
@@ -119,8 +119,8 @@ def _make_card(scene: bpy.types.Scene, node: model.Node) -> bpy.types.Object:
 
     bottom = -PICTURE / 2
     for kind, size, drop, colour in (
-        ("label", 0.135, 0.2, (0.9, 0.93, 1.0)),
-        ("caption", 0.085, 0.52, (0.42, 0.5, 0.62)),
+        ("label", 0.15, 0.22, (0.9, 0.93, 1.0)),
+        ("caption", 0.1, 0.535, (0.5, 0.58, 0.72)),
     ):
         curve = bpy.data.curves.new(f"Alphaloom {kind.title()}", "FONT")
         curve.size, curve.align_x = size, "CENTER"
@@ -260,7 +260,7 @@ def _picture_material(node_id: str) -> bpy.types.Material:
 def shared_material(
     name: str, colour: tuple[float, float, float], roughness: float = 0.5, glow: float = 0.0
 ) -> bpy.types.Material:
-    """One of the extension's few plain materials, made once."""
+    """One of the extension's few plain materials, made once. With `glow` it shines in its colour and takes no light."""
     for found in bpy.data.materials:
         if found.get("alphaloom") == name:
             return found
@@ -269,7 +269,7 @@ def shared_material(
     material.use_nodes = True
     material.diffuse_color = (*colour, 1)
     shader: Any = material.node_tree.nodes["Principled BSDF"]
-    shader.inputs["Base Color"].default_value = (*colour, 1)
+    shader.inputs["Base Color"].default_value = (0, 0, 0, 1) if glow else (*colour, 1)
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Emission Color"].default_value = (*colour, 1)
     shader.inputs["Emission Strength"].default_value = glow

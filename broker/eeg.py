@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -46,15 +47,14 @@ class Ear:
 
         inlet = Inlet(self._name, LOOK_S)
         self._post(self._hub.set_eeg, inlet.format.name)
-        silent = 0
-        poll = 0.05
-        for frame in frames(inlet, poll):
+        heard = time.monotonic()
+        for frame in frames(inlet):
             if self._stop.is_set():
                 break
-            silent = 0 if frame else silent + 1
             if frame:
+                heard = time.monotonic()
                 self._post(self._hub.set_frame, frame)
-            elif silent * poll > SILENT_S:
+            elif time.monotonic() - heard > SILENT_S:
                 self._post(self._hub.set_eeg, f"{inlet.format.name} has sent nothing for {SILENT_S:g} s")
                 break
         inlet.close()

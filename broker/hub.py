@@ -28,6 +28,7 @@ log = logging.getLogger("broker")
 FRAME_AGE_S = 2.0
 """A frame older than this is not merged: better no EEG than a stale one."""
 MAX_OPEN_JOBS = 500
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Edge:
@@ -39,6 +40,7 @@ class Edge:
         self.max_side = hello.max_side
         self.outbox = Outbox()
         self.job: str | None = None
+        self.attempt = 0
 
 
 class Hub:
@@ -197,7 +199,7 @@ class Hub:
             fitting = [edge for edge in idle if side <= edge.max_side]
             if fitting:
                 edge, job = fitting[0], jobs.start(job, resolved, modulation)
-                edge.job = job.id
+                edge.job, edge.attempt = job.id, job.attempt
                 await self._keep(job)
                 edge.outbox.put(m.Run(job.id, job.attempt, resolved))
             elif self.edges and all(side > edge.max_side for edge in self.edges):
@@ -226,24 +228,31 @@ class Hub:
             await self._dispatch()
 
     async def handle_edge(self, edge: Edge, message: Any) -> None:
+        """Take in what an edge says of its job. Raises AlphaloomError when the job is not, or no longer, its own."""
+        if not isinstance(message, m.Progress | m.Result | m.JobFailed):
+            raise AlphaloomError("unexpected_message", f"An edge does not send {type(message).__name__}.")
         async with self._lock:
-            mine = edge.job is not None and getattr(message, "job", None) == edge.job
-            job = self.jobs.get(edge.job or "")
-            # The attempt number is the fence: what an edge says of a job that it no longer holds is not heard.
-            current = job if mine and job is not None and job.attempt == message.attempt else None
+            # The attempt number is the fence: what an edge says of an attempt that is not its own is not heard.
+            if edge.job != message.job or edge.attempt != message.attempt:
+                raise AlphaloomError(
+                    "not_your_job", f"Attempt {message.attempt} of job {message.job[:80]!r} is not yours.", job=message.job[:80]
+                )
+            job = self.jobs.get(message.job)  # none when it was cancelled meanwhile
             if isinstance(message, m.Progress):
-                if current:
+                if job:
                     self.tell(message)
                 return
-            if mine:
-                edge.job = None
-            if current and isinstance(message, m.Result):
-                await self._finish(current, message)
-            elif current and isinstance(message, m.JobFailed):
-                await self._keep(jobs.fail(current, message.message))
+            edge.job = None
+            if job and isinstance(message, m.Result):
+                await self._finish(job, message)
+            elif job and isinstance(message, m.JobFailed):
+                await self._keep(jobs.fail(job, message.message))
             await self._dispatch()
 
     async def _finish(self, job: Job, result: m.Result) -> None:
+        if not result.payload.startswith(PNG_SIGNATURE):
+            await self._keep(jobs.fail(job, "The edge sent something that is no PNG."))
+            return
         picture = await self.store.run(self.store.put_blob, result.payload)
         # What was asked is the broker's to say; the edge only fills in what it chose.
         assert job.resolved is not None

@@ -53,9 +53,9 @@ class Outlet:
         start, pushed = pylsl.local_clock(), 0
         for chunk in chunks:
             pushed += len(chunk)
-            due = start + pushed / (rate * speed)
-            time.sleep(max(0.0, due - pylsl.local_clock()))
-            self._outlet.push_chunk(np.ascontiguousarray(chunk, np.float32), due)
+            due = start + np.arange(pushed - len(chunk) + 1, pushed + 1) / (rate * speed)
+            time.sleep(max(0.0, due[-1] - pylsl.local_clock()))
+            self._outlet.push_chunk(chunk, due)
 
 
 class Inlet:

@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import jobs
+from protocol.errors import AlphaloomError
+from protocol.model import ENDED, Job, Phrase, ResolvedRequest
+
+RESOLVED = ResolvedRequest("txt2img", (Phrase("a"),), "", 64, 64, None, 4.0, 1.0, 0)
+STEPS = {
+    "start": lambda job: jobs.start(job, RESOLVED, None),
+    "finish": lambda job: jobs.finish(job, "blob", RESOLVED),
+    "fail": lambda job: jobs.fail(job, "why"),
+    "lose": jobs.lose,
+    "cancel": jobs.cancel,
+}
+
+
+def test_a_job_runs_and_is_done() -> None:
+    job = jobs.finish(jobs.start(Job("j", "n"), RESOLVED, None), "blob", RESOLVED)
+    assert (job.state, job.attempt, job.picture) == ("done", 1, "blob")
+
+
+def test_a_lost_job_is_tried_three_times_and_then_fails_with_the_reason() -> None:
+    job = Job("j", "n")
+    for attempt in (1, 2):
+        job = jobs.lose(jobs.start(job, RESOLVED, None))
+        assert (job.state, job.attempt) == ("queued", attempt)
+    job = jobs.lose(jobs.start(job, RESOLVED, None))
+    assert job.state == "failed" and "3 times" in (job.error or "")
+
+
+def test_a_queued_job_cannot_finish() -> None:
+    with pytest.raises(AlphaloomError, match="is queued"):
+        jobs.finish(Job("j", "n"), "blob", RESOLVED)
+
+
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=30))
+def test_nothing_brings_an_ended_job_back_and_attempts_never_pass_three(steps: list[str]) -> None:
+    job = Job("j", "n")
+    for step in steps:
+        before = job
+        try:
+            job = STEPS[step](job)
+        except AlphaloomError:
+            assert job is before
+        else:
+            assert before.state not in ENDED
+        assert job.attempt <= jobs.MAX_ATTEMPTS
+        assert jobs.has_ended(job) == (job.state in ENDED)

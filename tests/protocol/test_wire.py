@@ -1,0 +1,55 @@
+import pytest
+
+from protocol import messages as m
+from protocol import wire
+from protocol.errors import AlphaloomError
+from protocol.model import Frame, Job, Link, Map, Modulation, Move, Node, Phrase, ResolvedRequest, Settings
+
+RESOLVED = ResolvedRequest("inpaint", (Phrase("a", 0.25), Phrase("b", 0.75)), "", 64, 64, None, 4.0, 0.5, 7, mask="ab")
+JOB = Job("j", "n", "done", 1, 1.5, RESOLVED, Modulation(Frame(2.0, {"alpha": 0.5}), (Move("alpha", 0.5, "blend", 0, 1),)))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        m.Hello(1, "edge", "box", "model", 512),
+        m.Snapshot(Map({"n": Node("n", settings=Settings(steps=3))}, {"l": Link("l", "n", "n")}, 5), (), (JOB,), 1, "off"),
+        m.Picture("n", "j", "blob", "image/png", b"\x00\xff{}"),
+        m.Result("j", 2, RESOLVED, b""),
+        m.Error("code", "message", {"value": 3}),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_is_encoded_decodes_to_the_same(message: object) -> None:
+    assert wire.decode(wire.encode(message)) == message
+
+
+def test_only_messages_with_a_payload_are_binary() -> None:
+    assert isinstance(wire.encode(m.Cancel("j")), str)
+    assert isinstance(wire.encode(m.Picture("n", "j", "b", "image/png", b"")), bytes)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["", "hello", "[]", "null", "{}", '{"type": 3}', "{" * 5000, "[" * 100_000, b"", b"\x00\x00\x00\xff{}", b"\xff" * 20,
+     '{"type": "PutNode", "node": {"id": "a", "x": NaN}}'],
+    ids=lambda data: repr(data[:20]),
+)  # fmt: skip
+def test_what_is_no_message_is_refused_with_a_reason(data: str | bytes) -> None:
+    with pytest.raises(AlphaloomError) as caught:
+        wire.split(data)
+    assert caught.value.code in ("malformed_message", "unknown_message")
+
+
+def test_an_unknown_message_is_named() -> None:
+    with pytest.raises(AlphaloomError, match="'Explode'"):
+        wire.split('{"type": "Explode"}')
+
+
+def test_fields_of_a_newer_peer_are_left_out() -> None:
+    assert wire.decode('{"type": "Cancel", "job": "j", "why": "new"}') == m.Cancel("j")
+
+
+def test_a_field_of_the_wrong_type_is_malformed() -> None:
+    with pytest.raises(AlphaloomError, match="Progress"):
+        wire.decode('{"type": "Progress", "job": "j", "step": "one", "steps": 2}')
