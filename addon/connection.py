@@ -41,6 +41,7 @@ class Connection:
         target = address.parse(broker)
         self.close()
         self._loop = asyncio.new_event_loop()
+        self._filled = asyncio.Event()  # one belongs to the loop that first waits for it
         self.state, self.problem = "connecting", ""
         self._task = self._loop.create_task(self._stay(target))
 
@@ -61,6 +62,8 @@ class Connection:
         if self._loop is not None:
             self._loop.call_soon(self._loop.stop)
             self._loop.run_forever()
+            if self._task is not None and self._task.done() and self.state != "offline":
+                self.state, self.problem = "offline", f"The connection failed: {self._task.exception()!r}"
 
     def send(self, message: Any) -> None:
         self._outbox.append(message)
@@ -97,15 +100,22 @@ class Connection:
         self.state, self.problem = "online", ""
 
     async def _converse(self, socket: Any) -> None:
-        sender = asyncio.ensure_future(self._send(socket))
+        both = {asyncio.ensure_future(self._receive(socket)), asyncio.ensure_future(self._send(socket))}
         try:
-            async for data in socket:
-                try:
-                    self.inbox.append(wire.decode(data))
-                except errors.AlphaloomError as problem:
-                    self.problem = problem.message
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            sender.cancel()
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _receive(self, socket: Any) -> None:
+        async for data in socket:
+            try:
+                self.inbox.append(wire.decode(data))
+            except errors.AlphaloomError as problem:
+                self.problem = problem.message
 
     async def _send(self, socket: Any) -> None:
         while True:

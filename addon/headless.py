@@ -27,6 +27,7 @@ from . import scene as cards
 from .session import session
 from .shared import address, check, errors, model, wire
 
+CONNECT_S = 10.0
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -60,7 +61,7 @@ def _run(options: argparse.Namespace) -> None:
         register()
 
     session.open(options.broker)
-    _wait(lambda: session.mirror.loaded, 10, lambda: session.connection.problem or f"The broker at {broker.ws} is silent.")
+    _wait(lambda: session.mirror.loaded, CONNECT_S, lambda: session.connection.problem or f"The broker at {broker.ws} is silent.")
     if options.eeg:
         _wait(
             lambda: session.mirror.frame is not None,
@@ -148,8 +149,10 @@ def _generate(nodes: list[str], timeout: float) -> None:
             _bar("pictures", share)
         return len(ended) == len(mine)
 
-    _wait(finished, timeout, lambda: f"Only {len(ended)} of {len(mine)} pictures came within {timeout:g} s. {_refusal()}")
-    _bar("pictures", 1.0, end="\n")
+    try:
+        _wait(finished, timeout, lambda: f"Only {len(ended)} of {len(mine)} pictures came within {timeout:g} s. {_refusal()}")
+    finally:
+        print(file=sys.stderr)
     failed = [job.error or job.state for job in ended.values() if job.state != "done"]
     if failed:
         raise errors.AlphaloomError("no_picture", f"{len(failed)} of {len(mine)} pictures failed: {failed[0]}")
@@ -173,8 +176,8 @@ def _wait(done: Callable[[], bool], seconds: float, reason: Callable[[], str]) -
         time.sleep(0.005)  # nothing to await here: the tick itself is what makes things happen
 
 
-def _bar(what: str, share: float, end: str = "") -> None:
-    print(f"\r{what} [{'#' * round(30 * share):<30}] {share:4.0%}", end=end, file=sys.stderr, flush=True)
+def _bar(what: str, share: float) -> None:
+    print(f"\r{what} [{'#' * round(30 * share):<30}] {share:4.0%}", end="", file=sys.stderr, flush=True)
 
 
 def _say(text: str) -> None:

@@ -242,7 +242,7 @@ def _picture_material(node_id: str) -> bpy.types.Material:
     """Emission, so that a picture has its own colours in any light; nearly dark until it has one."""
     material = bpy.data.materials.new("Alphaloom Picture")
     material["alphaloom"] = node_id
-    material.use_nodes = True
+    use_nodes(material)
     tree = material.node_tree
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexImage")
@@ -257,6 +257,12 @@ def _picture_material(node_id: str) -> bpy.types.Material:
     return material
 
 
+def use_nodes(owner: bpy.types.Material | bpy.types.World) -> None:
+    """Blender 5 makes them with nodes and will drop the switch; 4.5 still wants it."""
+    if owner.node_tree is None:
+        owner.use_nodes = True
+
+
 def shared_material(
     name: str, colour: tuple[float, float, float], roughness: float = 0.5, glow: float = 0.0
 ) -> bpy.types.Material:
@@ -266,7 +272,7 @@ def shared_material(
             return found
     material = bpy.data.materials.new(name)
     material["alphaloom"] = name
-    material.use_nodes = True
+    use_nodes(material)
     material.diffuse_color = (*colour, 1)
     shader: Any = material.node_tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (0, 0, 0, 1) if glow else (*colour, 1)

@@ -129,7 +129,7 @@ def _world() -> bpy.types.World:
     if world is None:
         world = bpy.data.worlds.new(NAME)
         world["alphaloom"] = True
-        world.use_nodes = True
+        cards.use_nodes(world)
         background = world.node_tree.nodes["Background"]
         background.inputs["Color"].default_value = (0.05, 0.06, 0.1, 1)
         background.inputs["Strength"].default_value = 0.35

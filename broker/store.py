@@ -77,7 +77,7 @@ class Store:
         with self._engine.connect() as db:
             nodes = [wire.build(Node, body) for (body,) in db.execute(sa.select(_nodes.c.body))]
             links = [wire.build(Link, body) for (body,) in db.execute(sa.select(_links.c.body).order_by(_links.c.position))]
-            facts = dict(db.execute(sa.select(_facts.c.name, _facts.c.value)).tuples().all())
+            facts = dict(db.execute(sa.select(_facts.c.name, _facts.c.value)).all())
             open_jobs = sa.select(_jobs.c.body).where(_jobs.c.state.in_(("queued", "running"))).order_by(_jobs.c.position)
             jobs = [wire.build(Job, body) for (body,) in db.execute(open_jobs)]
         rules = wire.build(tuple[Rule, ...], facts["patch"]) if "patch" in facts else None

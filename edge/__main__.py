@@ -13,6 +13,7 @@ import warnings
 # A waiting OpenMP thread that spins takes the core from its neighbours: measured, 4.4 s a step against 0.7 s
 # beside another busy process. It must be said before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from protocol import address  # noqa: E402
 from protocol.errors import AlphaloomError  # noqa: E402

@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
+from transformers.utils import logging as transformers_logging
 
 from protocol.errors import AlphaloomError
 from protocol.model import ResolvedRequest
@@ -35,6 +36,7 @@ class Engine:
     def __init__(self, model: Model, device: str | None = None):
         diffusers_logging.set_verbosity_error()
         diffusers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
         self.model = model
         self.device = device or ("cuda" if torch.cuda.is_available() else "mps" if _mps() else "cpu")
         dtype = torch.float32 if self.device == "cpu" else torch.float16

@@ -5,14 +5,14 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 from conftest import PYTHON, ROOT
-from websockets.asyncio.client import ClientConnection, connect
+from peers import joined
+from websockets.asyncio.client import connect
 
 from protocol import MAX_TEXT_BYTES, VERSION, wire
 from protocol import messages as m
@@ -22,31 +22,6 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
     "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
-
-
-class Peer:
-    def __init__(self, socket: ClientConnection):
-        self.socket = socket
-
-    async def say(self, *messages: Any) -> None:
-        for message in messages:
-            await self.socket.send(message if isinstance(message, str | bytes) else wire.encode(message))
-
-    async def hear(self, kind: type) -> Any:
-        """The next message of a kind; an error instead of it fails the test."""
-        while True:
-            message = wire.decode(await self.socket.recv())
-            if isinstance(message, kind):
-                return message
-            assert not isinstance(message, m.Error), message
-
-
-@asynccontextmanager
-async def joined(broker: str, role: str = "client", version: int = VERSION, **more: Any):
-    async with connect(broker + "/ws", proxy=None, max_size=None) as socket:
-        peer = Peer(socket)
-        await peer.say(m.Hello(version, role, "test", **more))
-        yield peer
 
 
 @pytest.fixture
