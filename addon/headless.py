@@ -18,7 +18,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -61,7 +60,9 @@ def _run(options: argparse.Namespace) -> None:
         register()
 
     session.open(options.broker)
-    _wait(lambda: session.mirror.loaded, CONNECT_S, lambda: session.connection.problem or f"The broker at {broker.ws} is silent.")
+    _wait(
+        lambda: session.mirror.loaded, CONNECT_S, lambda: session.connection.problem or f"The broker at {broker.ws} is silent."
+    )
     if options.eeg:
         _wait(
             lambda: session.mirror.frame is not None,
@@ -182,8 +183,6 @@ def _bar(what: str, share: float) -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
 
 
 if __name__ == "__main__":

@@ -40,15 +40,29 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     negative: StringProperty(name="Negative", description="What the picture must not show", update=_edited)
     task: EnumProperty(name="Task", items=TASKS, update=_edited)
     width: IntProperty(name="Width", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited)
-    height: IntProperty(name="Height", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited)
+    height: IntProperty(
+        name="Height", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited
+    )
     steps: IntProperty(name="Steps", description="0 leaves it to the model", min=0, max=check.STEPS[1], update=_edited)
     guidance: FloatProperty(name="Guidance", default=4.0, min=check.GUIDANCE[0], max=check.GUIDANCE[1], update=_edited)
     strength: FloatProperty(
-        name="Strength", description="How far the source is changed", default=0.6, min=0, max=1, subtype="FACTOR", update=_edited
+        name="Strength",
+        description="How far the source is changed",
+        default=0.6,
+        min=0,
+        max=1,
+        subtype="FACTOR",
+        update=_edited,
     )
     seed: IntProperty(name="Seed", min=0, update=_edited)
     blend: FloatProperty(
-        name="Blend", description="0 is the first parent, 1 the second", default=0.5, min=0, max=1, subtype="FACTOR", update=_edited
+        name="Blend",
+        description="0 is the first parent, 1 the second",
+        default=0.5,
+        min=0,
+        max=1,
+        subtype="FACTOR",
+        update=_edited,
     )
     modulate: BoolProperty(name="EEG", description="Let the EEG move this node's parameters", default=True, update=_edited)
 

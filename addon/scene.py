@@ -159,12 +159,10 @@ def _add(scene: bpy.types.Scene, kind: str, ident: str, data: bpy.types.ID) -> b
 def _rounded_plate(width: float, height: float, depth: float, corner: float) -> bpy.types.Mesh:
     """A plate in XZ whose front lies at y = 0; its picture's square is centred on the origin."""
     steps = 6
+    right, top, bottom = width / 2 - corner, width / 2 - corner, width / 2 - height + corner
+    centres = ((right, top), (-right, top), (-right, bottom), (right, bottom))  # of the corners' arcs
     outline = []
-    top, bottom = width / 2, width / 2 - height
-    for n, (x, z) in enumerate(
-        ((width / 2 - corner, top - corner), (corner - width / 2, top - corner))
-        + ((corner - width / 2, bottom + corner), (width / 2 - corner, bottom + corner))
-    ):
+    for n, (x, z) in enumerate(centres):
         for step in range(steps + 1):
             angle = math.pi / 2 * (n + step / steps)
             outline.append((x + corner * math.cos(angle), z + corner * math.sin(angle)))

@@ -46,10 +46,33 @@ def _build(title: str, aspect: float) -> bpy.types.Scene:
     floor = low.z - 0.35
     stage.world = _world()
     _plane(stage, "Floor", 60, (centre.x, 0, floor), 0, cards.shared_material("Alphaloom Floor", (0.012, 0.014, 0.022), 0.22))
-    _plane(stage, "Backdrop", 60, (centre.x, 9, 0), math.pi / 2, cards.shared_material("Alphaloom Backdrop", (0.02, 0.024, 0.045), 0.9))
+    _plane(
+        stage,
+        "Backdrop",
+        60,
+        (centre.x, 9, 0),
+        math.pi / 2,
+        cards.shared_material("Alphaloom Backdrop", (0.02, 0.024, 0.045), 0.9),
+    )
     reach = max(size.x, size.z)
-    _light(stage, "Key", 90 * reach, 0.5 * reach, centre + Vector((-0.5 * reach, -0.9 * reach, 0.9 * reach)), centre, (1.0, 0.95, 0.88))
-    _light(stage, "Rim", 70 * reach, 0.4 * reach, centre + Vector((0.7 * reach, 0.35 * reach, 0.7 * reach)), centre, (0.45, 0.6, 1.0))
+    _light(
+        stage,
+        "Key",
+        90 * reach,
+        0.5 * reach,
+        centre + Vector((-0.5 * reach, -0.9 * reach, 0.9 * reach)),
+        centre,
+        (1.0, 0.95, 0.88),
+    )
+    _light(
+        stage,
+        "Rim",
+        70 * reach,
+        0.4 * reach,
+        centre + Vector((0.7 * reach, 0.35 * reach, 0.7 * reach)),
+        centre,
+        (0.45, 0.6, 1.0),
+    )
     _words(stage, title, 0.34, (low.x, -0.02, high.z + 0.62), (0.92, 0.95, 1.0))
     _legend(stage, high.x, high.z + 0.66)
     high.z += 1.0
@@ -81,7 +104,13 @@ def _camera(stage: bpy.types.Scene, low: Vector, high: Vector, aspect: float) ->
 
 
 def _light(
-    stage: bpy.types.Scene, name: str, watts: float, size: float, place: Vector, goal: Vector, colour: tuple[float, float, float]
+    stage: bpy.types.Scene,
+    name: str,
+    watts: float,
+    size: float,
+    place: Vector,
+    goal: Vector,
+    colour: tuple[float, float, float],
 ) -> None:
     data = bpy.data.lights.new(f"Alphaloom {name}", "AREA")
     data.energy, data.size, data.color = watts, size, colour
@@ -91,7 +120,12 @@ def _light(
 
 
 def _plane(
-    stage: bpy.types.Scene, name: str, size: float, place: tuple[float, float, float], pitch: float, material: bpy.types.Material
+    stage: bpy.types.Scene,
+    name: str,
+    size: float,
+    place: tuple[float, float, float],
+    pitch: float,
+    material: bpy.types.Material,
 ) -> None:
     mesh = bpy.data.meshes.new(f"Alphaloom {name}")
     half = size / 2

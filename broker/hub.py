@@ -122,9 +122,7 @@ class Hub:
 
     async def _put_link(self, message: m.PutLink) -> None:
         check.link(message.link, self.map)
-        await self._change(
-            replace(self.map, links=self.map.links | {message.link.id: message.link}), put=(message.link,)
-        )
+        await self._change(replace(self.map, links=self.map.links | {message.link.id: message.link}), put=(message.link,))
         self.tell(message)
 
     async def _delete_link(self, message: m.DeleteLink) -> None:

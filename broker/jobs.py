@@ -1,8 +1,8 @@
 """A job's life as a pure state machine: each function takes a job and returns the next one.
 
-    queued ──start──▶ running ──finish──▶ done
-       ▲                 ├──────fail────▶ failed
-       └──── lose ───────┘ (the third loss fails)      cancel: from queued or running
+queued ──start──▶ running ──finish──▶ done
+   ▲                 ├──────fail────▶ failed
+   └──── lose ───────┘ (the third loss fails)      cancel: from queued or running
 """
 
 from __future__ import annotations

@@ -29,7 +29,10 @@ def parse(data: str | bytes) -> Any:
     limit, what = (MAX_TEXT_BYTES, "text") if isinstance(data, str) else (MAX_BINARY_BYTES, "binary")
     if len(data) > limit:
         raise AlphaloomError(
-            "message_too_large", f"A {what} message of {len(data)} bytes came; the most is {limit}.", size=len(data), limit=limit
+            "message_too_large",
+            f"A {what} message of {len(data)} bytes came; the most is {limit}.",
+            size=len(data),
+            limit=limit,
         )
     name, fields = wire.split(data)
     if name not in _ADAPTERS:

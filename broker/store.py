@@ -85,7 +85,11 @@ class Store:
         return map, rules, jobs
 
     def change(
-        self, revision: int, put: tuple[Node | Link, ...] = (), drop: tuple[str, ...] = (), rules: tuple[Rule, ...] | None = None
+        self,
+        revision: int,
+        put: tuple[Node | Link, ...] = (),
+        drop: tuple[str, ...] = (),
+        rules: tuple[Rule, ...] | None = None,
     ) -> None:
         """One edit of the map, all or nothing. `drop` has ids of nodes and links."""
         with self._engine.begin() as db:

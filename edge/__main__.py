@@ -15,17 +15,20 @@ import warnings
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-from protocol import address  # noqa: E402
-from protocol.errors import AlphaloomError  # noqa: E402
+from protocol import address
+from protocol.errors import AlphaloomError
 
-from . import models  # noqa: E402
+from . import models
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m edge", description="An Alphaloom edge: runs a diffusion model.")
     parser.add_argument("--broker", default=address.DEFAULT, help=f"default {address.DEFAULT}")
     parser.add_argument(
-        "--model", default=models.EMBEDDED, metavar="ID", help="a folder in diffusers format, or a hub id; default: the embedded one"
+        "--model",
+        default=models.EMBEDDED,
+        metavar="ID",
+        help="a folder in diffusers format, or a hub id; default: the embedded one",
     )
     parser.add_argument("--device", help="cpu, cuda or mps; default: the best there is")
     parser.add_argument("--name", default=platform.node() or "edge", help="how people see this edge")

@@ -37,7 +37,8 @@ class Conditioner:
             other, other_pooled = self._text(phrase.text)
             t = phrase.share / (phrases[0].share + phrase.share or 1.0)
             embeddings = slerp(embeddings, other, t)
-            pooled = slerp(pooled, other_pooled, t) if pooled is not None else None
+            if pooled is not None and other_pooled is not None:
+                pooled = slerp(pooled, other_pooled, t)
         found = {"prompt_embeds": embeddings, "pooled_prompt_embeds": pooled}
         if guided:
             found["negative_prompt_embeds"], found["negative_pooled_prompt_embeds"] = self._text(negative)

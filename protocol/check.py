@@ -88,4 +88,6 @@ def reaches(map: Map, start: str, goal: str) -> bool:
 def _within(name: str, value: float, bounds: tuple[float, float]) -> None:
     low, high = bounds
     if not (math.isfinite(value) and low <= value <= high):
-        raise AlphaloomError("bad_value", f"{name} is {value:g}; it must be from {low:g} to {high:g}.", field=name, value=str(value))
+        raise AlphaloomError(
+            "bad_value", f"{name} is {value:g}; it must be from {low:g} to {high:g}.", field=name, value=str(value)
+        )

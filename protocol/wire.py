@@ -87,7 +87,7 @@ def plain(value: Any) -> Any:
 
 def build(kind: Any, value: Any) -> Any:
     """The opposite of `plain`: a value of type `kind` (a dataclass, or what one's fields are made of)."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{name: build(hints[name], item) for name, item in value.items() if name in hints})
     origin, arguments = get_origin(kind), get_args(kind)

@@ -1,6 +1,6 @@
 """Benchmarks: things compared in one run, turn by turn, with medians.
 
-    python3 scripts/bench.py loop [--json FILE]
+python3 scripts/bench.py loop [--json FILE]
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ def loop() -> list[dict]:
         # Each waits for a line on its input before it makes one picture: A B A B …, never both at once.
         turns = [
             subprocess.Popen(
-                [command, ROOT / "scripts/bench_loop.py", side, broker], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [command, ROOT / "scripts/bench_loop.py", side, broker],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             for command, side in ((blender, "ours"), (python, "bare"))
         ]

@@ -35,8 +35,9 @@ def ours(broker: str) -> None:
     for _ in sys.stdin:
         start = time.perf_counter()
         job = session.generate("bench")
-        ticks_until(lambda: job in session.mirror.jobs and session.mirror.jobs[job].state == "done")
-        ticks_until(lambda: cards.shown_blob("bench") == session.mirror.jobs[job].picture)
+        ticks_until(lambda job=job: job in session.mirror.jobs and session.mirror.jobs[job].state == "done")
+        made = session.mirror.jobs[job].picture
+        ticks_until(lambda made=made: cards.shown_blob("bench") == made)
         image = next(i for i in bpy.data.images if i.get("alphaloom") == "bench")
         image.pixels[0]  # decoded: it is a texture now, not a file
         say(time.perf_counter() - start)

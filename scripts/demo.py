@@ -1,9 +1,9 @@
 """The whole loop in one command: EEG in, a mind map of pictures in Blender out.
 
-    python3 scripts/demo.py                     makes out/mindmap.png, out/mindmap.blend, out/session.json
-    python3 scripts/demo.py --eeg aroused       another state of the synthetic EEG
-    python3 scripts/demo.py --recording FILE    a recording instead of synthetic EEG
-    python3 scripts/demo.py --serve             leaves broker, edge and EEG running, for work from Blender
+python3 scripts/demo.py                     makes out/mindmap.png, out/mindmap.blend, out/session.json
+python3 scripts/demo.py --eeg aroused       another state of the synthetic EEG
+python3 scripts/demo.py --recording FILE    a recording instead of synthetic EEG
+python3 scripts/demo.py --serve             leaves broker, edge and EEG running, for work from Blender
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ STAGES = 6
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--eeg", choices=("relaxed", "aroused", "drifting"), default="drifting", help="the synthetic EEG's state")
+    parser.add_argument(
+        "--eeg", choices=("relaxed", "aroused", "drifting"), default="drifting", help="the synthetic EEG's state"
+    )
     parser.add_argument("--recording", type=Path, metavar="FILE", help="play a recording instead")
     parser.add_argument("--map", type=Path, default=ROOT / "scripts/demo_map.json", help="another map than the demo's")
     parser.add_argument("--blend", type=Path, help="add the map to a copy of this .blend; what is in it stays as it is")
@@ -101,9 +103,7 @@ def _is_busy(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def build(
-    children: processes.Children, blender: Path, broker: str, out: Path, options: argparse.Namespace
-) -> None:
+def build(children: processes.Children, blender: Path, broker: str, out: Path, options: argparse.Namespace) -> None:
     """Run the headless extension, passing its progress through."""
     command = [blender, "-m", "addon.headless", options.map.resolve(), "--out", out, "--broker", broker, "--eeg", "30"]
     if options.blend:

@@ -39,8 +39,6 @@ class SetupError(Exception):
 
 def main_python(dev: bool = False, cpu_torch: bool = False) -> Path:
     """The Python of `.venv`, with the tests' packages if `dev`."""
-    if sys.version_info < (3, 11):
-        raise SetupError(f"Alphaloom needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
     files = ["requirements.txt", *(["requirements-dev.txt"] if dev else [])]
     return _environment(".venv", Path(sys.executable), files, ["--extra-index-url", CPU_TORCH_INDEX] if cpu_torch else [])
 
@@ -53,7 +51,9 @@ def blender_python(line: str | None = None) -> Path:
             _system_libraries()
             return python
     wanted = " or ".join(f"{major}.{minor}" for major, minor in BLENDERS.values())
-    raise SetupError(f"Blender's module needs Python {wanted}, and none was found. Install one (python.org, pyenv, uv) and try again.")
+    raise SetupError(
+        f"Blender's module needs Python {wanted}, and none was found. Install one (python.org, pyenv, uv) and try again."
+    )
 
 
 def blender_lines() -> list[str]:
@@ -117,7 +117,7 @@ def _system_libraries() -> None:
     if os.geteuid() != 0:
         raise SetupError(f"Blender needs system libraries; type: sudo apt-get install {' '.join(missing)}")
     print(f"installing {' '.join(missing)}", flush=True)
-    quiet = dict(stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+    quiet = {"stdout": subprocess.DEVNULL, "env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
     subprocess.run(["apt-get", "update", "-qq"], **quiet)
     if subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], **quiet).returncode:
         raise SetupError(f"apt-get could not install them; type: apt-get install {' '.join(missing)}")

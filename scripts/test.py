@@ -1,8 +1,8 @@
 """Every check of the project, on a bare machine too.
 
-    python3 scripts/test.py              everything: lint, types, tests, tests in each Blender that can be had
-    python3 scripts/test.py PATH...      the tests in these files or folders only
-    python3 scripts/test.py --long       with the long trials
+python3 scripts/test.py              everything: lint, types, tests, tests in each Blender that can be had
+python3 scripts/test.py PATH...      the tests in these files or folders only
+python3 scripts/test.py --long       with the long trials
 """
 
 from __future__ import annotations

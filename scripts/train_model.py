@@ -156,8 +156,7 @@ def encode(work: Path, vae: AutoencoderTiny, pictures: torch.Tensor) -> torch.Te
     if not path.exists():
         with torch.inference_mode():
             parts = [
-                vae.encode(batch.to(DEVICE).float() / 127.5 - 1).latents.cpu()
-                for batch in tqdm(pictures.split(64), "encoding")
+                vae.encode(batch.to(DEVICE).float() / 127.5 - 1).latents.cpu() for batch in tqdm(pictures.split(64), "encoding")
             ]
         torch.save(torch.cat(parts), path)
     latents = torch.load(path, weights_only=True)
@@ -240,9 +239,9 @@ def make_scheduler() -> DDIMScheduler:
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     """Padded to the full length, as the pipeline does it."""
     length = tokenizer.model_max_length
-    return tokenizer(
-        captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids.to(DEVICE)
+    return tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids.to(
+        DEVICE
+    )
 
 
 def crops(source: torch.Tensor, count: int, side: int, chosen: np.ndarray | None = None) -> torch.Tensor:

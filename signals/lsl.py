@@ -92,9 +92,7 @@ class Inlet:
             raise AlphaloomError(
                 "no_stream", f"The LSL stream {stream.name()!r} was announced but does not answer: {problem}."
             ) from None
-        self.format = StreamFormat(
-            info.name(), info.nominal_srate(), tuple(_labels(info)), info.source_id(), _unit(info)
-        )
+        self.format = StreamFormat(info.name(), info.nominal_srate(), tuple(_labels(info)), info.source_id(), _unit(info))
 
     def pull(self, timeout: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
         """What has come since: values (samples, channels), times (samples,) in seconds of the local LSL clock.

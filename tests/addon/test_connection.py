@@ -1,5 +1,6 @@
 """The stepped connection, against a real broker process and a real listener. No Blender needed."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -46,7 +47,9 @@ def test_no_broker_is_said_and_waited_for(programs, tmp_path: Path, connection: 
     assert connection.problem == ""
 
 
-def test_what_was_sent_while_the_broker_was_dead_arrives_when_it_is_back(programs, tmp_path: Path, connection: Connection) -> None:
+def test_what_was_sent_while_the_broker_was_dead_arrives_when_it_is_back(
+    programs, tmp_path: Path, connection: Connection
+) -> None:
     broker = programs.broker(tmp_path / "data")
     connection.open(broker)
     tick_until(connection, lambda: connection.state == "online")
@@ -80,10 +83,8 @@ def test_another_version_ends_the_trying_with_a_clear_line(connection: Connectio
 def _quietly(answer, peer) -> None:
     import websockets
 
-    try:
+    with contextlib.suppress(websockets.ConnectionClosed):
         answer(peer)
-    except websockets.ConnectionClosed:
-        pass
 
 
 def test_a_bad_address_is_refused_at_once(connection: Connection) -> None:

@@ -173,7 +173,9 @@ async def test_pages_from_elsewhere_are_turned_away(broker: str) -> None:
         async with connect(broker + "/ws", proxy=None, origin="https://evil.example"):  # type: ignore[arg-type]
             pass
     with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(urllib.request.Request(broker.replace("ws", "http") + "/health", headers={"Host": "evil.example"}))
+        urllib.request.urlopen(
+            urllib.request.Request(broker.replace("ws", "http") + "/health", headers={"Host": "evil.example"})
+        )
 
 
 def test_a_port_in_use_is_one_line_and_a_failure(tmp_path: Path) -> None:

@@ -33,7 +33,9 @@ async def test_a_job_goes_through_with_progress_and_a_bad_one_does_no_harm(progr
     programs.edge(broker)
     async with joined(broker) as peer:
         bad = Node("bad", '("a", "b").blend(1)', settings=SMALL)
-        await peer.say(m.PutNode(bad), m.Generate("bad", "j1"), m.PutNode(Node("n", "red", settings=SMALL)), m.Generate("n", "j2"))
+        await peer.say(
+            m.PutNode(bad), m.Generate("bad", "j1"), m.PutNode(Node("n", "red", settings=SMALL)), m.Generate("n", "j2")
+        )
         assert (await peer.hear(m.Progress)).steps == 2
         picture = await peer.hear(m.Picture)
         assert picture.node == "n" and picture.payload.startswith(b"\x89PNG")

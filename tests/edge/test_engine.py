@@ -35,11 +35,18 @@ SOURCE = png(Image.new("RGB", (128, 128), (30, 60, 200)))
 
 @pytest.mark.parametrize(
     ("colour", "rgb"),
-    [("red", (200, 20, 20)), ("green", (30, 160, 40)), ("blue", (25, 55, 210)), ("white", (240, 240, 240)), ("black", (13, 13, 15))],
+    [
+        ("red", (200, 20, 20)),
+        ("green", (30, 160, 40)),
+        ("blue", (25, 55, 210)),
+        ("white", (240, 240, 240)),
+        ("black", (13, 13, 15)),
+    ],
 )
 def test_a_picture_shows_its_prompts_colour(engine: Engine, colour: str, rgb: tuple[int, int, int]) -> None:
     shown = [
-        pixels(engine.run(replace(ASK, phrases=(Phrase(f"{colour} marble"),), steps=12, seed=s))[0]).reshape(-1, 3) for s in range(3)
+        pixels(engine.run(replace(ASK, phrases=(Phrase(f"{colour} marble"),), steps=12, seed=s))[0]).reshape(-1, 3)
+        for s in range(3)
     ]
     others = {(200, 20, 20), (30, 160, 40), (25, 55, 210), (240, 240, 240), (13, 13, 15)} - {rgb}
     median = np.median(np.concatenate(shown), axis=0)
