@@ -70,7 +70,7 @@ class AlphaloomObject(bpy.types.PropertyGroup):
         """Show a node's values. The session sees to it that this does not count as an edit."""
         settings = node.settings
         values = {"prompt": node.prompt, "negative": node.negative, "task": node.task}
-        values |= {"steps": settings.steps or 0, "seed": min(settings.seed, 2**31 - 1)}
+        values |= {"steps": settings.steps or 0, "seed": settings.seed}
         for name in ("width", "height", "guidance", "strength", "blend", "modulate"):
             values[name] = getattr(settings, name)
         for name, value in values.items():

@@ -26,10 +26,13 @@ _MARGIN = (UNIT - PICTURE) / 2
 
 
 def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
-    """The map's own collection, made when it is not there. A user's collection of the same name is left alone."""
+    """The map's own collection, wherever it is; made in `scene` when it is not there.
+
+    A user's collection of the same name is left alone.
+    """
     for found in bpy.data.collections:
         if found.alphaloom_is_map:
-            if found not in scene.collection.children_recursive:
+            if not found.users:
                 scene.collection.children.link(found)
             return found
     made = bpy.data.collections.new("Alphaloom")
@@ -106,6 +109,7 @@ def places() -> dict[str, tuple[float, float]]:
 
 
 def _make_card(scene: bpy.types.Scene, node: model.Node) -> bpy.types.Object:
+    remove(node.id)  # what is left of a card whose body was deleted
     height = UNIT + LABEL_HEIGHT
     body = _add(scene, "card", node.id, _rounded_plate(UNIT, height, DEPTH, CORNER))
     body.data.materials.append(shared_material("Alphaloom Card", (0.05, 0.056, 0.08), 0.4))

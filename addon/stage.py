@@ -38,6 +38,8 @@ def _build(title: str, aspect: float) -> bpy.types.Scene:
         stage = bpy.data.scenes.new(NAME)
         stage["alphaloom"] = True
     owner = cards.collection(stage)
+    if owner.name not in stage.collection.children:
+        stage.collection.children.link(owner)
     for item in [o for o in stage.collection.objects if o.get("alphaloom")]:
         bpy.data.objects.remove(item)
 

@@ -171,6 +171,7 @@ class Hub:
         for edge in self.edges:
             if edge.job == job.id:
                 edge.outbox.put(m.Cancel(job.id))
+        await self._dispatch()  # who waited for its picture need not wait any longer
 
     async def _keep(self, job: Job) -> None:
         """Store a job's new state, then show it."""

@@ -22,7 +22,7 @@ class Outbox:
     """Features and progress coalesce: a slow peer loses old ones. Everything else is kept, in order."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Any, m.Picture | Any] = OrderedDict()
+        self._waiting: OrderedDict[Any, Any] = OrderedDict()
         self._number = itertools.count()
         self._filled = asyncio.Event()
         self.overflowed = False

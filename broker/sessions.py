@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pydantic
@@ -57,6 +58,7 @@ async def serve(socket: WebSocket, hub: Hub) -> None:
             else:
                 await _serve_client(socket, hub)
         except AlphaloomError as error:
+            log.warning("a peer was turned away: %s", error.message)
             await socket.send_text(str(wire.encode(_report(error))))
             await socket.close(_CLOSE_PROTOCOL, error.code)
 
@@ -101,7 +103,7 @@ async def _serve_edge(socket: WebSocket, hub: Hub, hello: m.Hello) -> None:
         await hub.leave_edge(edge)
 
 
-async def _converse(socket: WebSocket, outbox: Outbox, handle: Any) -> None:
+async def _converse(socket: WebSocket, outbox: Outbox, handle: Callable[[Any], Awaitable[None]]) -> None:
     sender = asyncio.create_task(_send(socket, outbox))
     try:
         while True:

@@ -11,7 +11,7 @@ from .model import LINK_KINDS, TASKS, Link, Map, Node
 SIDE = (64, 2048)
 STEPS = (1, 150)
 GUIDANCE = (0.0, 30.0)
-SEED = (0, 2**32 - 1)
+SEED = (0, 2**31 - 1)  # what an integer property of Blender holds
 MAX_PROMPT = 4000
 MAX_NODES = 10_000
 PLACE = (-1e6, 1e6)

@@ -51,7 +51,7 @@ def split(data: str | bytes) -> tuple[str, dict[str, Any]]:
             f"Not a message: {problem}. Send a JSON object with a 'type', or a binary frame as docs/protocol.md says.",
             start=repr(data[:80]),
         ) from None
-    if name not in MESSAGES if isinstance(name, str) else True:
+    if not isinstance(name, str) or name not in MESSAGES:
         raise AlphaloomError("unknown_message", f"No message is called {name!r}. Known: {', '.join(sorted(MESSAGES))}.")
     if payload is not None:
         fields["payload"] = payload

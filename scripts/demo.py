@@ -115,13 +115,11 @@ def build(children: processes.Children, blender: Path, broker: str, out: Path, o
         text = log.read_text(errors="replace").replace("\r", "\n")
         fresh = [line for line in text[shown:].splitlines() if line.startswith(("pictures", "rendering"))]
         shown = len(text)
-        if fresh:
-            print(f"\r      {fresh[-1]:<60}", end="", flush=True)
+        if fresh and sys.stdout.isatty():
+            print(f"\r      {fresh[-1]:<60}", end="\n" if ended else "", flush=True)
         if ended:
-            print()
             break
-        for name in ("signals", "broker", "edge"):
-            children.check(name)
+        children.check("signals", "broker", "edge")
     if child.poll() != 0:
         raise processes.ChildError(f"Blender: {children.last_line('blender')}")
     children.end("blender")

@@ -208,3 +208,14 @@ async def test_eeg_reaches_clients_and_jobs(programs, tmp_path: Path, stream_nam
         while (job := (await client.hear(m.JobChanged)).job).state != "running":
             pass
         assert job.modulation.moves[0].feature == "alpha"
+
+
+async def test_when_a_parents_job_is_cancelled_the_child_that_waited_fails_with_the_reason(broker: str) -> None:
+    async with joined(broker) as client, joined(broker, "edge", max_side=512) as edge:
+        await client.say(m.PutNode(Node("a", "x")), m.PutNode(Node("b", "y", task="img2img")))
+        await client.say(m.PutLink(Link("l", "a", "b", "image")), m.Generate("a", "ja"), m.Generate("b", "jb"))
+        assert (await edge.hear(m.Run)).job == "ja"
+        await client.say(m.Cancel("ja"))
+        while (job := (await client.hear(m.JobChanged)).job).state != "failed":
+            pass
+        assert job.id == "jb" and "parent's picture" in job.error

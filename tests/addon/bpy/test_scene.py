@@ -131,3 +131,18 @@ def test_removing_a_card_removes_all_that_was_made_for_it() -> None:
 )
 def test_a_label_has_at_most_two_short_lines(prompt: str, label: str) -> None:
     assert cards.wrapped(prompt) == label
+
+
+def test_switching_scenes_leaves_the_map_where_it_is() -> None:
+    put()
+    first, second = bpy.context.scene, bpy.data.scenes.new("Another")
+    cards.put_card(second, model.Node("n2"))
+    assert len(second.objects) == 0 and cards.find("card", "n2").name in first.objects
+
+
+def test_a_card_whose_body_was_deleted_is_made_anew_without_leftovers() -> None:
+    put()
+    count = len(bpy.data.objects)
+    bpy.data.objects.remove(cards.find("card", "n1"))
+    put()
+    assert len(bpy.data.objects) == count
