@@ -26,6 +26,7 @@ def render(picture: Path, title: str, width: int = 1600, height: int = 900, samp
     settings.filepath = str(picture)
     stage.cycles.samples = samples
     stage.cycles.use_adaptive_sampling = True
+    stage.cycles.adaptive_threshold = 0.05
     stage.cycles.use_denoising = True
     stage.cycles.max_bounces = 3
     stage.view_settings.view_transform = "Standard"  # the pictures' own colours, not a film's

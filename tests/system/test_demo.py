@@ -1,7 +1,9 @@
 """The README's first command, as a stranger types it."""
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +101,14 @@ def test_an_unreadable_recording_is_one_line_and_a_failure(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_ends_every_child(tmp_path: Path) -> None:
+def test_a_busy_port_is_gone_round_and_ctrl_c_ends_every_child(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # whoever has it already makes it just as busy
+            stack.enter_context(socket.create_server(("127.0.0.1", 4444)))
+        _serve_and_interrupt(tmp_path)
+
+
+def _serve_and_interrupt(tmp_path: Path) -> None:
     command = [sys._base_executable, "scripts/demo.py", "--serve", "--out", str(tmp_path)]  # type: ignore[attr-defined]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
@@ -108,6 +117,7 @@ def test_ctrl_c_ends_every_child(tmp_path: Path) -> None:
         lines.append(line)
         if "running" in line:
             break
+    assert any("port 4444 is busy" in line for line in lines)
     broker = next(word for line in lines for word in line.split() if word.startswith("ws://"))
     assert processes.get(broker.replace("ws:", "http:") + "/health")["edges"] == 1
     child.send_signal(signal.SIGINT)
