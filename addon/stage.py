@@ -16,7 +16,7 @@ TILT = math.radians(4)
 TURN = math.radians(-9)
 
 
-def render(picture: Path, title: str, width: int = 1600, height: int = 900, samples: int = 24) -> None:
+def render(picture: Path, title: str, width: int = 1600, height: int = 900, samples: int = 16) -> None:
     """Render the map to a PNG. Cycles on the CPU: it needs no window and no graphics card."""
     stage = _build(title, width / height)
     settings = stage.render

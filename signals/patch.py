@@ -14,8 +14,9 @@ WORD_LIMIT = 1.5
 DEFAULT_PATCH = (
     Rule("alpha", "turbulent/calm", 1.2, low=0.1, high=0.6),
     Rule("beta", "cold/warm", 1.0, low=0.05, high=0.4),
+    Rule("beta", "dark/bright", 1.2, low=0.05, high=0.4),
     Rule("alpha", "blend", 0.35, low=0.1, high=0.6),
-    Rule("beta", "strength", 0.2, low=0.05, high=0.4),
+    Rule("beta", "strength", 0.1, low=0.05, high=0.4),
 )
 
 
