@@ -47,7 +47,9 @@ class Conditioner:
     def _text(self, text: str) -> tuple[torch.Tensor, torch.Tensor | None]:
         try:
             found = self._compel(text)
-        except (ValueError, SyntaxError, TypeError, AttributeError) as problem:
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as problem:  # compel and its parser raise many kinds, AssertionError among them
             reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
             raise AlphaloomError(
                 "bad_prompt", f"The prompt {text[:120]!r} cannot be read: {reason}. Weights are written '(word)1.3'."
