@@ -17,6 +17,7 @@ import bpy
 from .shared import model
 
 UNIT = 2.0  # metres in a card's width
+FRONT = -1.5  # metres: where cards stand in depth, clear of what most scenes have at the origin
 DEPTH = 0.08
 PICTURE = 1.84
 LABEL_HEIGHT = 0.54
@@ -112,6 +113,7 @@ def _make_card(scene: bpy.types.Scene, node: model.Node) -> bpy.types.Object:
     remove(node.id)  # what is left of a card whose body was deleted
     height = UNIT + LABEL_HEIGHT
     body = _add(scene, "card", node.id, _rounded_plate(UNIT, height, DEPTH, CORNER))
+    body.location.y = FRONT
     body.data.materials.append(shared_material("Alphaloom Card", (0.05, 0.056, 0.08), 0.4))
 
     picture = _child(scene, body, "picture", node.id, bpy.data.meshes.new("Alphaloom Picture"), (0, -0.002, 0))

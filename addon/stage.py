@@ -53,7 +53,7 @@ def _build(title: str, aspect: float) -> bpy.types.Scene:
         stage,
         "Backdrop",
         60,
-        (centre.x, 9, 0),
+        (centre.x, cards.FRONT + 9, 0),
         math.pi / 2,
         cards.shared_material("Alphaloom Backdrop", (0.02, 0.024, 0.045), 0.9),
     )
@@ -76,7 +76,7 @@ def _build(title: str, aspect: float) -> bpy.types.Scene:
         centre,
         (0.45, 0.6, 1.0),
     )
-    _words(stage, title, 0.34, (low.x, -0.02, high.z + 0.62), (0.92, 0.95, 1.0))
+    _words(stage, title, 0.34, (low.x, cards.FRONT - 0.02, high.z + 0.62), (0.92, 0.95, 1.0))
     _legend(stage, high.x, high.z + 0.66)
     high.z += 1.0
     _camera(stage, low, high, aspect)
@@ -86,8 +86,8 @@ def _build(title: str, aspect: float) -> bpy.types.Scene:
 def _bounds(owner: bpy.types.Collection) -> tuple[Vector, Vector]:
     places = [o.location for o in owner.objects if o.alphaloom.kind == "card"] or [Vector()]
     half = cards.UNIT / 2
-    low = Vector((min(p.x for p in places) - half, 0, min(p.z for p in places) - half - cards.LABEL_HEIGHT))
-    high = Vector((max(p.x for p in places) + half, 0, max(p.z for p in places) + half))
+    low = Vector((min(p.x for p in places) - half, cards.FRONT, min(p.z for p in places) - half - cards.LABEL_HEIGHT))
+    high = Vector((max(p.x for p in places) + half, cards.FRONT, max(p.z for p in places) + half))
     return low, high
 
 
@@ -142,7 +142,7 @@ def _legend(stage: bpy.types.Scene, right: float, z: float) -> None:
     """The kinds of link, right-aligned, each in its colour."""
     x = right
     for kind, colour in reversed(cards.LINK_COLOURS.items()):
-        _words(stage, kind, 0.2, (x, -0.02, z), colour, align="RIGHT")
+        _words(stage, kind, 0.2, (x, cards.FRONT - 0.02, z), colour, align="RIGHT")
         x -= 0.28 + 0.125 * len(kind)
 
 

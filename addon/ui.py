@@ -10,7 +10,8 @@ import bpy
 from .session import session
 from .shared import address, errors, model
 
-SPACING = 1.3  # card widths between a node and its new child
+SPACING = 1.35  # card widths between a node and its new child
+ROW = 1.4  # and between two children
 
 
 def active_card(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -19,15 +20,16 @@ def active_card(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def add_node(prompt: str, link: str, parent: bpy.types.Object | None) -> model.Node:
-    """Put a new node on the map: below-right of `parent` and linked to it, or beside everything else."""
+    """Put a new node on the map: right of `parent`, at the first free place down, and linked to it; or beside everything."""
     known = session.mirror.map
     task: model.Task = "img2img" if parent is not None and link == "image" else "txt2img"
     x = max((n.x for n in known.nodes.values()), default=-SPACING) + SPACING
     y = 0.0
     if parent is not None and parent.alphaloom.ident in known.nodes:
         above = known.nodes[parent.alphaloom.ident]
-        siblings = sum(e.parent == above.id for e in known.links.values())
-        x, y = above.x + SPACING, above.y - 1.4 * siblings
+        x, y = above.x + SPACING, above.y
+        while any(abs(n.x - x) < SPACING - 0.1 and abs(n.y - y) < ROW - 0.1 for n in known.nodes.values()):
+            y -= ROW
     node = model.Node(model.new_id(), prompt=prompt, task=task, x=x, y=y)
     session.put_node(node)
     if parent is not None:

@@ -108,5 +108,6 @@ def end_on_signals() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)  # a shell's background job starts with it ignored
     if sys.platform == "win32":
         signal.signal(signal.SIGBREAK, interrupt)

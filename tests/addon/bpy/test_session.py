@@ -112,6 +112,9 @@ def test_add_node_hangs_a_child_from_a_card(online: str, ticks) -> None:
     child = ui.add_node("child", "image", cards.find("card", root.id))
     ticks(lambda: len(session.mirror.map.links) == 1)
     assert session.mirror.map.nodes[child.id].task == "img2img"
+    ui.add_node("sibling", "prompt", cards.find("card", root.id))
+    ticks(lambda: len(session.mirror.map.nodes) == 3)
+    assert len({(n.x, n.y) for n in session.mirror.map.nodes.values()}) == 3
     assert [p.id for p in session.mirror.map.parents(child.id, "image")] == [root.id]
 
 
