@@ -6,14 +6,14 @@
 
 
 def register() -> None:
-    from . import properties, session, ui
+    from . import headless, properties, session, ui
 
-    for part in (properties, ui, session):
+    for part in (properties, ui, session, headless):
         part.register()
 
 
 def unregister() -> None:
-    from . import properties, session, ui
+    from . import headless, properties, session, ui
 
-    for part in (session, ui, properties):
+    for part in (headless, session, ui, properties):
         part.unregister()

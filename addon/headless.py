@@ -1,7 +1,7 @@
 """The extension without a window: build a map, make its pictures, render it, save it.
 
     python -m addon.headless map.json --out DIR                 with the bpy module
-    blender -b --python-expr "from bl_ext.user_default.alphaloom.headless import main; main(['map.json', '--out', 'DIR'])"
+    blender --command alphaloom map.json --out DIR              with Blender and the extension installed
 
 `map.json` holds {"title", "nodes": [...], "links": [...]} with the fields of docs/protocol.md; a node's `source` and
 `mask` may name picture files beside it.
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import bpy
 
-from . import register, stage
+from . import register as register_addon
+from . import stage
 from . import scene as cards
 from .session import session
 from .shared import address, check, errors, model, wire
@@ -57,7 +58,7 @@ def _run(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     _open(options.blend)
     if not hasattr(bpy.types.Object, "alphaloom"):
-        register()
+        register_addon()
 
     session.open(options.broker)
     _wait(
@@ -183,6 +184,21 @@ def _bar(what: str, share: float) -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+_command = None
+
+
+def register() -> None:
+    global _command
+    _command = bpy.utils.register_cli_command("alphaloom", main)
+
+
+def unregister() -> None:
+    global _command
+    if _command is not None:
+        bpy.utils.unregister_cli_command(_command)
+        _command = None
 
 
 if __name__ == "__main__":
