@@ -78,10 +78,7 @@ def _run(options: argparse.Namespace) -> None:
     _wait(lambda: wanted.nodes.keys() <= known.map.nodes.keys() and wanted.links.keys() <= known.map.links.keys(), 10, _refusal)
 
     _generate(list(wanted.nodes), options.timeout)
-    shown = [n for n in wanted.nodes if not cards.shown_blob(n)]
-    if shown:
-        raise errors.AlphaloomError("no_picture", f"No picture came for {', '.join(shown)}.")
-    _say("rendering")
+    print("rendering", file=sys.stderr, flush=True)
     stage.render(options.out / "mindmap.png", title, *options.size)
     bpy.ops.wm.save_as_mainfile(filepath=str(options.out.resolve() / "mindmap.blend"), compress=True)
 
@@ -180,10 +177,6 @@ def _wait(done: Callable[[], bool], seconds: float, reason: Callable[[], str]) -
 
 def _bar(what: str, share: float) -> None:
     print(f"\r{what} [{'#' * round(30 * share):<30}] {share:4.0%}", end="", file=sys.stderr, flush=True)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 _command = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from protocol.errors import AlphaloomError
 from protocol.model import Frame, Map, Modulation, Node, Phrase, ResolvedRequest, Rule
@@ -111,9 +110,3 @@ def _pictures(map: Map, node: Node) -> tuple[str | None, str | None]:
     if node.task == "inpaint" and node.mask is None:
         raise AlphaloomError("no_mask", "inpaint needs a mask: white is painted anew, black stays.", node=node.id)
     return source, node.mask if node.task == "inpaint" else None
-
-
-def with_picture(map: Map, node_id: str, picture: str) -> Map:
-    if node_id not in map.nodes:
-        return map
-    return replace(map, nodes=map.nodes | {node_id: replace(map.nodes[node_id], picture=picture)})

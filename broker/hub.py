@@ -16,7 +16,7 @@ from typing import Any
 from protocol import check, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Job, Map, Rule
+from protocol.model import Frame, Job, Map, Node, Rule
 from signals import patch
 
 from . import compose, jobs
@@ -104,7 +104,7 @@ class Hub:
         if known is None and len(self.map.nodes) >= check.MAX_NODES:
             raise AlphaloomError("map_full", f"The map has {check.MAX_NODES} nodes, the most it takes.", node=node.id)
         node = replace(node, picture=known.picture if known else None)
-        await self._change(replace(self.map, nodes=self.map.nodes | {node.id: node}), put=(node,))
+        await self._store_node(node)
         self.tell(m.PutNode(node))
 
     async def _delete_node(self, message: m.DeleteNode) -> None:
@@ -112,13 +112,14 @@ class Hub:
             raise AlphaloomError("unknown_node", f"No node {message.node[:80]!r} is on the map.", node=message.node[:80])
         loose = [e.id for e in self.map.links.values() if message.node in (e.parent, e.child)]
         for job in [j for j in self.jobs.values() if j.node == message.node]:
-            await self._cancel(m.Cancel(job.id))
+            await self._end(job)
         nodes = {k: v for k, v in self.map.nodes.items() if k != message.node}
         links = {k: v for k, v in self.map.links.items() if k not in loose}
         await self._change(replace(self.map, nodes=nodes, links=links), drop=(message.node, *loose))
         for link in loose:
             self.tell(m.DeleteLink(link))
         self.tell(m.DeleteNode(message.node))
+        await self._dispatch()
 
     async def _put_link(self, message: m.PutLink) -> None:
         check.link(message.link, self.map)
@@ -135,6 +136,9 @@ class Hub:
         await self._change(self.map, rules=message.rules)
         self.rules = message.rules
         self.tell(message)
+
+    async def _store_node(self, node: Node) -> None:
+        await self._change(replace(self.map, nodes=self.map.nodes | {node.id: node}), put=(node,))
 
     async def _change(self, map: Map, **what: Any) -> None:
         map = replace(map, revision=self.map.revision + 1)
@@ -167,11 +171,15 @@ class Hub:
         job = self.jobs.get(message.job)
         if job is None:
             raise AlphaloomError("unknown_job", f"No open job is called {message.job[:80]!r}.", job=message.job[:80])
+        await self._end(job)
+        await self._dispatch()  # who waited for its picture need not wait any longer
+
+    async def _end(self, job: Job) -> None:
+        """Cancel a job and tell its edge. Whoever ends jobs dispatches afterwards, once the map is as it shall be."""
         await self._keep(jobs.cancel(job))
         for edge in self.edges:
             if edge.job == job.id:
                 edge.outbox.put(m.Cancel(job.id))
-        await self._dispatch()  # who waited for its picture need not wait any longer
 
     async def _keep(self, job: Job) -> None:
         """Store a job's new state, then show it."""
@@ -256,8 +264,7 @@ class Hub:
         # What was asked is the broker's to say; the edge only fills in what it chose.
         assert job.resolved is not None
         resolved = replace(job.resolved, model=result.request.model, steps=result.request.steps)
-        map = compose.with_picture(self.map, job.node, picture)
-        await self._change(map, put=(map.nodes[job.node],))
+        await self._store_node(replace(self.map.nodes[job.node], picture=picture))
         await self._keep(jobs.finish(job, picture, resolved))
         self.tell(m.Picture(job.node, job.id, picture, "image/png", result.payload))
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import environments
 import processes
@@ -43,7 +44,7 @@ def loop() -> list[dict]:
     python, blender = environments.main_python(), environments.blender_python()
     with tempfile.TemporaryDirectory(prefix="alphaloom-") as folder, processes.Children(Path(folder) / "logs") as children:
         children.start("broker", [python, "-m", "broker", "0", "--no-eeg", "--data", Path(folder) / "data"])
-        broker = children.await_line("broker", "ws://", 60).split()[1].removesuffix("/ws,")
+        broker = children.await_broker()
         children.start("edge", [python, "-m", "edge", "--broker", broker])
         children.await_line("edge", "at work", 600)
         # Each waits for a line on its input before it makes one picture: A B A B …, never both at once.
@@ -66,12 +67,12 @@ def loop() -> list[dict]:
     ours, bare = ([t[side] for t in times] for side in (0, 1))
     ratios = sorted(a / b for a, b in times)
     return [
-        _result("request to texture, median", _median(ours) * 1e3, "ms"),
-        _result("bare diffusers call, median", _median(bare) * 1e3, "ms"),
-        _result(f"ratio of the two, median of {ROUNDS} pairs", _median(ratios), "", 1.25, "<="),
+        _result("request to texture, median", median(ours) * 1e3, "ms"),
+        _result("bare diffusers call, median", median(bare) * 1e3, "ms"),
+        _result(f"ratio of the two, median of {ROUNDS} pairs", median(ratios), "", 1.25, "<="),
         _result("ratio, lowest quarter", ratios[ROUNDS // 4], ""),
         _result("ratio, highest quarter", ratios[-1 - ROUNDS // 4], ""),
-        _result("added by the loop, median", _median([a - b for a, b in times]) * 1e3, "ms"),
+        _result("added by the loop, median", median([a - b for a, b in times]) * 1e3, "ms"),
     ]
 
 
@@ -87,12 +88,6 @@ def _turn(process: subprocess.Popen[str]) -> float:
         if line.startswith("seconds "):
             return float(line.split()[1])
     raise processes.ChildError(f"{process.args[1]} ended; its last words are above")  # type: ignore[index]
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _result(name: str, value: float, unit: str, goal: float | None = None, direction: str = "") -> dict:

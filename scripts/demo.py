@@ -92,8 +92,7 @@ def start_broker(children: processes.Children, command: list[str | Path], option
     """Start a broker on port 4444, or a free one where that is busy; its address."""
     busy = _is_busy(PORT)
     children.start("broker", [*command, "0" if busy else str(PORT), *options])
-    line = children.await_line("broker", "ws://", 60)
-    address = line.split()[1].removesuffix("/ws,")
+    address = children.await_broker()
     stage(3, f"broker: {address}" + (f" (port {PORT} is busy)" if busy else ""))
     return address
 

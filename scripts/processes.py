@@ -80,6 +80,10 @@ class Children:
             self.check()
         raise ChildError(f"{name} has not said {text!r} within {seconds:g} s; its last line: {self.last_line(name)}")
 
+    def await_broker(self, name: str = "broker", seconds: float = 60) -> str:
+        """The address that a broker which was started here announces: ws://HOST:PORT. Raises ChildError."""
+        return self.await_line(name, "ws://", seconds).split()[1].removesuffix("/ws,")
+
 
 def until(seconds: float, every: float = 0.1) -> Iterator[None]:
     """Tries, spaced by `every`, for `seconds`: another process cannot be awaited any other way."""

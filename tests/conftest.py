@@ -22,7 +22,7 @@ class Programs(processes.Children):
         """Start a broker; its address, `ws://127.0.0.1:PORT`."""
         options = options or ("--no-eeg",)
         self.start(name, [PYTHON, "-m", "broker", str(port), "--data", data, *options])
-        return self.await_line(name, "ws://", 60).split()[1].removesuffix("/ws,")
+        return self.await_broker(name)
 
     def edge(self, broker: str, name: str = "edge") -> None:
         self.start(name, [PYTHON, "-m", "edge", "--broker", broker, "--name", name])

@@ -219,3 +219,17 @@ async def test_when_a_parents_job_is_cancelled_the_child_that_waited_fails_with_
         while (job := (await client.hear(m.JobChanged)).job).state != "failed":
             pass
         assert job.id == "jb" and "parent's picture" in job.error
+
+
+async def test_a_node_with_several_open_jobs_can_be_deleted(broker: str) -> None:
+    async with joined(broker) as client, joined(broker, "edge", max_side=512) as edge:
+        await client.say(m.PutNode(Node("n", "x")), m.Generate("n", "j1"), m.Generate("n", "j2"))
+        assert (await edge.hear(m.Run)).job == "j1"
+        # Without its prompt the second job would fail the moment that the first one's end lets it be looked at.
+        await client.say(m.PutNode(Node("n")), m.DeleteNode("n"))
+        ended = []
+        while len(ended) < 2:
+            job = (await client.hear(m.JobChanged)).job
+            ended += [job.state] if job.state not in ("queued", "running") else []
+        assert ended == ["cancelled", "cancelled"]
+        assert (await client.hear(m.DeleteNode)).node == "n"
