@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     if options.eeg:
         _wait(
-            lambda: session.mirror.frame is not None,
+            lambda: session.mirror.frame is not None and bool(session.mirror.frame.features),
             options.eeg,
             lambda: f"No EEG within {options.eeg:g} s. The broker says: {session.mirror.eeg}",
         )

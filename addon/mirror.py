@@ -19,6 +19,8 @@ class Mirror:
         self.frame: model.Frame | None = None
         self.edges = 0
         self.eeg = ""
+        self.performers: tuple[model.Performer, ...] = ()
+        self.sham = False
         self.error = ""
         self.loaded = False
 
@@ -28,9 +30,11 @@ class Mirror:
         if isinstance(message, m.Snapshot):
             self.map, self.edges, self.eeg, self.loaded = message.map, message.edges, message.eeg, True
             self.jobs = {job.id: job for job in message.jobs}
+            self.performers, self.sham = message.performers, message.sham
             self.progress.clear()
         elif isinstance(message, m.Status):
             self.edges, self.eeg = message.edges, message.eeg
+            self.performers, self.sham = message.performers, message.sham
         elif isinstance(message, m.PutNode):
             self.map = replace(self.map, nodes=nodes | {message.node.id: message.node})
         elif isinstance(message, m.DeleteNode):

@@ -136,7 +136,9 @@ class ALPHALOOM_PT_map(bpy.types.Panel):
         if connection.state == "online":
             edges = f"{mirror.edges} edge" + "s" * (mirror.edges != 1)
             layout.label(text=f"Online, {edges}" if mirror.edges else "Online, no edge: start python -m edge", icon="CHECKMARK")
-            _paragraph(layout, context, f"EEG: {mirror.eeg}", "RNDCURVE")
+            _paragraph(
+                layout, context, f"EEG: {mirror.eeg}" + (" (sham: a recording drives)" if mirror.sham else ""), "RNDCURVE"
+            )
         if mirror.error:
             _paragraph(layout, context, mirror.error, "ERROR")
 

@@ -12,8 +12,10 @@ import uvicorn
 
 from protocol import DEFAULT_PORT, MAX_BINARY_BYTES
 from protocol.errors import AlphaloomError
+from signals import patch_files
 
 from .app import Options, create_app
+from .eeg import EegOptions
 
 HOST = "127.0.0.1"
 
@@ -22,15 +24,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m broker", description="Alphaloom's broker, on this machine only.")
     parser.add_argument("port", nargs="?", type=int, default=DEFAULT_PORT, help=f"default {DEFAULT_PORT}; 0 takes a free one")
     parser.add_argument("--data", type=Path, default=Path.home() / ".alphaloom", help="where map, jobs and pictures are kept")
-    parser.add_argument("--eeg", metavar="NAME", help="the EEG stream's LSL name (else the first of type EEG)")
+    presets = ", ".join(patch_files.presets())
+    patch = f"how EEG moves pictures: {presets}, or a TOML file, which is read again when it is saved (else as it was last)"
+    parser.add_argument("--patch", metavar="PRESET_OR_FILE", help=patch)
+    stream = "a performer's LSL stream: NAME, type=EEG or id=SOURCE_ID; once for each performer (else the first of type EEG)"
+    parser.add_argument("--eeg", metavar="QUERY", action="append", default=[], help=stream)
+    parser.add_argument("--baseline", metavar="FILE", type=Path, action="append", default=[], help="theirs, in the same order")
+    parser.add_argument("--sham", metavar="FILE", type=Path, help="a recording that can drive instead of the live streams")
+    parser.add_argument("--mains", type=int, choices=(50, 60), default=0, help="the power line's frequency in Hz (else both)")
+    parser.add_argument("--unit", default="", help="the streams' unit, where they do not say it or say it wrongly")
+    parser.add_argument("--reference", choices=("none", "average"), default="none", help="average: of the good channels")
+    parser.add_argument("--markers", metavar="QUERY", action="append", default=[], help="a stream of markers to show as events")
     parser.add_argument("--no-eeg", action="store_true", help="do not look for EEG")
-    parser.add_argument("--lsl-timeout", type=float, default=10.0, help="seconds until a missing stream is reported")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
 
     try:
         listener = _listen(options.port)
-        app = create_app(Options(options.data, not options.no_eeg, options.eeg, options.lsl_timeout))
+        eeg = EegOptions(
+            tuple(options.eeg),
+            tuple(options.baseline),
+            options.sham,
+            float(options.mains),
+            options.unit,
+            options.reference,
+            tuple(options.markers),
+        )
+        app = create_app(Options(options.data, None if options.no_eeg else eeg, options.patch))
     except AlphaloomError as error:
         print(f"broker: {error.message}", file=sys.stderr)
         return 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,15 +15,19 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from PIL import Image
+from pydantic import BaseModel, StrictBool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from protocol import MAX_BINARY_BYTES, VERSION, wire
 from protocol.errors import AlphaloomError
+from signals import patch_files
 
 from . import sessions
-from .eeg import Ear
+from .eeg import Ears, EegOptions, tick, watch_patch
 from .hub import Hub
 from .store import Store
+
+log = logging.getLogger("broker")
 
 MAX_PIXELS = 4096 * 4096
 _STATUS = {"unknown_blob": 404, "unknown_job": 404, "message_too_large": 413}
@@ -30,24 +36,41 @@ _STATUS = {"unknown_blob": 404, "unknown_job": 404, "message_too_large": 413}
 @dataclass(frozen=True)
 class Options:
     data: Path
-    eeg: bool = True
-    stream: str | None = None
-    """The EEG stream's LSL name; None takes the first of type EEG."""
-    lsl_timeout: float = 10.0
+    eeg: EegOptions | None = field(default_factory=EegOptions)
+    """None does not listen at all."""
+    patch: str | None = None
+    """A preset or a file; None plays the one that was played last."""
+
+
+class Sham(BaseModel):
+    on: StrictBool
 
 
 def create_app(options: Options) -> FastAPI:
-    """Raises AlphaloomError `no_store` when the data folder cannot be used."""
+    """Raises AlphaloomError `no_store` when the data folder cannot be used, and others for a patch, a baseline, a query or
+    a recording that cannot."""
+    chosen = patch_files.load(options.patch) if options.patch else None
+    ears = Ears(options.eeg) if options.eeg else None
     store = Store(options.data)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub = app.state.hub = Hub(store)
         await hub.load()
-        ear = Ear(hub, options.stream, options.lsl_timeout) if options.eeg else None
+        if chosen:
+            await hub.set_patch(chosen)
+        log.info("patch: %s, %d rules", hub.player.patch.name, len(hub.player.rules))
+        tasks = [asyncio.create_task(tick(hub))]
+        if options.patch and options.patch not in patch_files.presets():
+            tasks.append(asyncio.create_task(watch_patch(hub, Path(options.patch))))
+        if ears:
+            ears.open(hub)
         yield
-        if ear:
-            await ear.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if ears:
+            await ears.close()
         store.close()
 
     app = FastAPI(title="Alphaloom broker", version=str(VERSION), lifespan=lifespan)
@@ -72,6 +95,28 @@ def create_app(options: Options) -> FastAPI:
     async def session(request: Request) -> dict[str, Any]:
         return await request.app.state.hub.session()
 
+    @app.get("/patch")
+    async def get_patch(request: Request) -> Response:
+        return Response(patch_files.dump(request.app.state.hub.player.patch), media_type="application/toml")
+
+    @app.put("/patch")
+    async def put_patch(request: Request) -> dict[str, Any]:
+        _same_origin(request.headers)
+        body = await _body(request, patch_files.MAX_BYTES, "patch")
+        new = patch_files.parse(patch_files.text(body, "patch"), "patch")
+        warnings = await request.app.state.hub.set_patch(new)
+        return {"name": new.name, "rules": len(new.rules), "warnings": warnings}
+
+    @app.get("/eeg")
+    async def eeg(request: Request) -> dict[str, Any]:
+        return request.app.state.hub.eeg_report()
+
+    @app.put("/sham")
+    async def put_sham(request: Request, sham: Sham) -> dict[str, bool]:
+        _same_origin(request.headers)
+        await request.app.state.hub.set_sham(sham.on)
+        return {"on": sham.on}
+
     @app.get("/jobs/{job}")
     async def one_job(job: str) -> dict[str, Any]:
         found = await store.run(store.job, job)
@@ -86,12 +131,8 @@ def create_app(options: Options) -> FastAPI:
     @app.post("/blobs", status_code=201)
     async def post_blob(request: Request) -> dict[str, str]:
         _same_origin(request.headers)
-        data = bytearray()
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > MAX_BINARY_BYTES:
-                raise AlphaloomError("message_too_large", f"A picture may have {MAX_BINARY_BYTES} bytes at most.")
-        return {"blob": await store.run(_keep_picture, store, bytes(data))}
+        data = await _body(request, MAX_BINARY_BYTES, "picture")
+        return {"blob": await store.run(_keep_picture, store, data)}
 
     @app.websocket("/ws")
     async def websocket(socket: WebSocket) -> None:
@@ -103,6 +144,15 @@ def create_app(options: Options) -> FastAPI:
         await sessions.serve(socket, socket.app.state.hub)
 
     return app
+
+
+async def _body(request: Request, limit: int, what: str) -> bytes:
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise AlphaloomError("message_too_large", f"A {what} may have {limit} bytes at most.")
+    return bytes(data)
 
 
 def _same_origin(headers: Any) -> None:

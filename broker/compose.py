@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Map, Modulation, Node, Phrase, ResolvedRequest, Rule
+from protocol.model import Map, Modulation, Move, Node, Phrase, ResolvedRequest, Rule
 from signals import patch
 
 FADE = 0.6
 """An ancestor's words weigh this to the power of their distance."""
 
 
-def resolve(
-    map: Map, node_id: str, rules: Iterable[Rule] = (), frame: Frame | None = None
-) -> tuple[ResolvedRequest, Modulation | None]:
-    """The request to run for a node now, and the EEG's part in it.
+@dataclass(frozen=True)
+class Playing:
+    """The patch as it plays now."""
+
+    rules: tuple[Rule, ...] = ()
+    state: patch.State = ()
+    time: float = 0.0
+    """Of the newest frame that drives, in seconds since 1970."""
+    streams: Mapping[int, str] = field(default_factory=dict)
+    """Each performer's stream, or the recording that stands in for it."""
+    sham: bool = False
+
+
+def resolve(map: Map, node_id: str, playing: Playing | None = None) -> tuple[ResolvedRequest, Modulation | None]:
+    """The request to run for a node now, and the EEG's part in it (None where it moved nothing).
 
     Raises AlphaloomError `unknown_node`, `no_prompt`, `no_source` or `no_mask`.
     """
@@ -23,18 +36,22 @@ def resolve(
         raise AlphaloomError("unknown_node", f"No node {node_id!r} is on the map.", node=node_id)
     node = map.nodes[node_id]
     settings = node.settings
-    values = {"guidance": settings.guidance}
+    values = {"guidance": settings.guidance, "seed": float(settings.seed)}
     if node.task != "txt2img":
         values["strength"] = settings.strength
     if map.parents(node_id, "blend"):
         values["blend"] = settings.blend
+    weights: dict[str, float] = {}
     modulation = None
-    if frame is not None and settings.modulate:
-        values, moves = patch.apply(rules, frame.features, values)
-        modulation = Modulation(frame, moves) if moves else None
+    if playing is not None and settings.modulate:
+        said = [one.prompt for one in (node, *_ancestors(map, node))]
+        weights = {target: 1.0 for target in _phrases_meant(playing.rules) if any(_stands(target, text) for text in said)}
+        values, moves = patch.apply(playing.rules, playing.state, values | weights)
+        weights = {target: values[target] for target in weights}
+        modulation = _modulation(playing, moves)
 
     extra = "".join(f", ({word}){weight:.2f}" for word, weight in patch.words(values))
-    phrases = tuple(Phrase(text + extra, share) for text, share in _phrases(map, node, values.get("blend", 0.0)))
+    phrases = tuple(Phrase(text + extra, share) for text, share in _phrases(map, node, values.get("blend", 0.0), weights))
     source, mask = _pictures(map, node)
     resolved = ResolvedRequest(
         task=node.task,
@@ -45,7 +62,7 @@ def resolve(
         steps=settings.steps,
         guidance=values["guidance"],
         strength=values.get("strength", 1.0),
-        seed=settings.seed,
+        seed=int(values["seed"]),
         source=source,
         mask=mask,
     )
@@ -60,9 +77,17 @@ def waits_for(map: Map, node_id: str) -> list[str]:
     return [parent.id for parent in map.parents(node_id, "image")]
 
 
-def _phrases(map: Map, node: Node, blend: float) -> list[tuple[str, float]]:
-    ends = [words(map, parent) for parent in map.parents(node.id, "blend")]
-    own = words(map, node)
+def _modulation(playing: Playing, moves: Iterable[tuple[Rule, Move]]) -> Modulation | None:
+    moves = tuple(moves)
+    if not moves:
+        return None
+    streams = dict.fromkeys(playing.streams.get(rule.performer, "") for rule, _ in moves)
+    return Modulation(playing.time, tuple(filter(None, streams)), tuple(move for _, move in moves), playing.sham)
+
+
+def _phrases(map: Map, node: Node, blend: float, weights: Mapping[str, float]) -> list[tuple[str, float]]:
+    ends = [words(map, parent, weights) for parent in map.parents(node.id, "blend")]
+    own = words(map, node, weights)
     if not ends:
         if not own:
             raise AlphaloomError(
@@ -76,16 +101,17 @@ def _phrases(map: Map, node: Node, blend: float) -> list[tuple[str, float]]:
     return [(ends[0], 1 - blend), (ends[1], blend)]
 
 
-def words(map: Map, node: Node) -> str:
+def words(map: Map, node: Node, weights: Mapping[str, float] | None = None) -> str:
     """A node's prompt with its ancestors' along `prompt` links, each said once, fading with distance.
 
-    A node without words of its own speaks with its nearest ancestors' at full weight.
+    A node without words of its own speaks with its nearest ancestors' at full weight. `weights` has phrases, as
+    `(moss)`, that are said with a weight wherever they stand without one.
     """
     said: list[tuple[str, int]] = []
     seen = {node.id}
     row, distance = [node], 0
     while row:
-        said += [(one.prompt.strip(), distance) for one in row if one.prompt.strip()]
+        said += [(_weigh(one.prompt.strip(), weights or {}), distance) for one in row if one.prompt.strip()]
         parents = {p.id: p for one in row for p in map.parents(one.id, "prompt") if p.id not in seen}
         seen |= parents.keys()
         row, distance = list(parents.values()), distance + 1
@@ -93,6 +119,57 @@ def words(map: Map, node: Node) -> str:
         return ""
     first = said[0][1]
     return ", ".join(t if d == first else f"({t}){FADE ** (d - first):.2f}" for t, d in said)
+
+
+def _ancestors(map: Map, node: Node) -> list[Node]:
+    """All whose words a node may speak with."""
+    found: dict[str, Node] = {}
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        for parent in (*map.parents(one.id, "prompt"), *(map.parents(one.id, "blend") if one is node else ())):
+            if parent.id not in found:
+                found[parent.id] = parent
+                todo.append(parent)
+    return list(found.values())
+
+
+def _phrases_meant(rules: Iterable[Rule]) -> list[str]:
+    return [rule.target for rule in rules if patch.kind(rule.target) == "phrase"]
+
+
+def _stands(target: str, text: str) -> bool:
+    return any(_pattern(target).search(part) for part in _unweighted(text)[::2])
+
+
+def _weigh(text: str, weights: Mapping[str, float]) -> str:
+    """`text` with its phrases weighted: wet moss -> wet (moss)1.35. A weight of 1 is not written."""
+    # The longest first: `(wet moss)` before `(moss)`, which then finds it weighted already.
+    for target, weight in sorted(weights.items(), key=lambda item: -len(item[0])):
+        if round(weight, 2) != 1.0:
+            parts = _unweighted(text)
+            parts[::2] = [_pattern(target).sub(rf"(\g<0>){weight:.2f}", part) for part in parts[::2]]
+            text = "".join(parts)
+    return text
+
+
+def _pattern(target: str) -> re.Pattern[str]:
+    """A phrase as whole words; `moss++` and `moss-green` are other words."""
+    return re.compile(rf"(?<![\w-]){re.escape(target[1:-1].strip())}(?![\w+-])", re.IGNORECASE)
+
+
+def _unweighted(text: str) -> list[str]:
+    """`text` cut into what stands outside of brackets (at even places) and within them."""
+    parts, depth = [""], 0
+    for character in text:
+        if character == "(":
+            parts += [""] * (depth == 0)
+            depth += 1
+        parts[-1] += character
+        if character == ")" and depth:
+            depth -= 1
+            parts += [""] * (depth == 0)
+    return parts
 
 
 def _pictures(map: Map, node: Node) -> tuple[str | None, str | None]:

@@ -16,17 +16,17 @@ from typing import Any
 from protocol import check, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Job, Map, Node, Rule
-from signals import patch
+from protocol.model import Frame, Job, Map, Node, Performer
+from signals import patch_files
+from signals.patch_files import Patch
 
 from . import compose, jobs
 from .outbox import Outbox
+from .player import Player
 from .store import Store
 
 log = logging.getLogger("broker")
 
-FRAME_AGE_S = 2.0
-"""A frame older than this is not merged: better no EEG than a stale one."""
 MAX_OPEN_JOBS = 500
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -47,13 +47,12 @@ class Hub:
     def __init__(self, store: Store):
         self.store = store
         self.map = Map()
-        self.rules: tuple[Rule, ...] = patch.DEFAULT_PATCH
+        self.player = Player()
         self.jobs: dict[str, Job] = {}
         """The jobs that have not ended, oldest first."""
         self.clients: set[Outbox] = set()
         self.edges: list[Edge] = []
         self.eeg = "off"
-        self.frame: Frame | None = None
         # One change at a time, so that what is stored and what is told have the same order.
         self._lock = asyncio.Lock()
 
@@ -61,7 +60,10 @@ class Hub:
         """Take up where the last broker stopped: what was running is queued again."""
         self.map, rules, unfinished = await self.store.run(self.store.load)
         if rules is not None:
-            self.rules = rules
+            try:
+                self.player.set_patch(patch_files.named(rules))
+            except AlphaloomError as error:
+                log.warning("the stored patch cannot be played, the default takes its place: %s", error.message)
         for job in unfinished:
             await self._keep(jobs.lose(job) if job.state == "running" else job)
 
@@ -69,7 +71,9 @@ class Hub:
 
     def join(self, client: Outbox) -> None:
         self.clients.add(client)
-        client.put(m.Snapshot(self.map, self.rules, tuple(self.jobs.values()), len(self.edges), self.eeg))
+        performers, open_jobs = self.player.heard(), tuple(self.jobs.values())
+        edges, sham = len(self.edges), self.player.sham
+        client.put(m.Snapshot(self.map, self.player.rules, open_jobs, edges, self.eeg, performers, sham))
 
     def leave(self, client: Outbox) -> None:
         self.clients.discard(client)
@@ -81,12 +85,15 @@ class Hub:
             m.DeleteNode: self._delete_node,
             m.PutLink: self._put_link,
             m.DeleteLink: self._delete_link,
-            m.SetPatch: self._set_patch,
+            m.SetSham: self._set_sham,
             m.Generate: self._generate,
             m.Cancel: self._cancel,
         }
         if isinstance(message, m.Fetch):
             await self._fetch(client, message)
+        elif isinstance(message, m.SetPatch):
+            for warning in await self.set_patch(patch_files.named(message.rules)):
+                client.put(m.Error("idle_rule", warning))
         elif type(message) in handlers:
             async with self._lock:
                 await handlers[type(message)](message)
@@ -129,12 +136,6 @@ class Hub:
     async def _delete_link(self, message: m.DeleteLink) -> None:
         links = {k: v for k, v in self.map.links.items() if k != message.link}
         await self._change(replace(self.map, links=links), drop=(message.link,))
-        self.tell(message)
-
-    async def _set_patch(self, message: m.SetPatch) -> None:
-        patch.check(message.rules)
-        await self._change(self.map, rules=message.rules)
-        self.rules = message.rules
         self.tell(message)
 
     async def _store_node(self, node: Node) -> None:
@@ -197,7 +198,7 @@ class Hub:
             if any(other.node in compose.waits_for(self.map, job.node) for other in self.jobs.values()):
                 continue
             try:
-                resolved, modulation = compose.resolve(self.map, job.node, self.rules, self._fresh_frame())
+                resolved, modulation = compose.resolve(self.map, job.node, self.player.playing(time.time()))
             except AlphaloomError as error:
                 await self._keep(jobs.fail(job, error.message))
                 continue
@@ -212,9 +213,6 @@ class Hub:
             elif self.edges and all(side > edge.max_side for edge in self.edges):
                 largest = max(edge.max_side for edge in self.edges)
                 await self._keep(jobs.fail(job, f"No edge makes {side} pixels a side; the largest is {largest}."))
-
-    def _fresh_frame(self) -> Frame | None:
-        return self.frame if self.frame and time.time() - self.frame.time <= FRAME_AGE_S else None
 
     # -- edges --------------------------------------------------------------------------------------------
 
@@ -270,18 +268,58 @@ class Hub:
 
     # -- EEG ----------------------------------------------------------------------------------------------
 
-    def set_frame(self, frame: Frame) -> None:
-        self.frame = frame
-        self.tell(m.Features(frame))
+    async def set_patch(self, new: Patch) -> list[str]:
+        """Play another patch; what in it stays idle, and why. Raises AlphaloomError `bad_patch`, and the old one stays."""
+        patch_files.check(new.rules)
+        async with self._lock:
+            await self._change(self.map, rules=new.rules)
+            self.player.set_patch(new)
+            self.tell(m.SetPatch(new.rules))
+        self._warn()
+        return self.player.warnings()
 
-    def set_eeg(self, status: str) -> None:
-        if status != self.eeg:
-            log.info("EEG: %s", status)
-            self.eeg = status
-            self._tell_status()
+    async def set_sham(self, on: bool) -> None:
+        """Raises AlphaloomError `no_sham`."""
+        async with self._lock:
+            await self._set_sham(m.SetSham(on))
+
+    async def _set_sham(self, message: m.SetSham) -> None:
+        self.player.set_sham(message.on)
+        log.info("sham: %s", f"{self.player.recording} drives" if message.on else "off")
+        self._tell_status()
+
+    def hear(self, number: int, frame: Frame) -> None:
+        """A performer's newest frame."""
+        self.tell(m.Features(self.player.hear(number, frame, time.time())))
+        self._warn()
+
+    def hear_sham(self, frame: Frame) -> None:
+        self.player.hear_sham(frame, time.time())
+
+    def set_performer(self, number: int, performer: Performer | None, problem: str) -> None:
+        """Who is listened to, or why nobody is heard."""
+        self.player.problems[number] = problem
+        if performer is not None:
+            self.player.performers[number] = performer
+        self.eeg = self.player.status() or "looking for a stream"
+        log.info("EEG: %s", self.eeg)
+        self._warn()
+        self._tell_status()
+
+    def _warn(self) -> None:
+        for line in self.player.news():
+            log.warning("%s", line)
+
+    def report(self, error: AlphaloomError) -> None:
+        """Something went wrong that nobody who is connected has asked for."""
+        log.warning("%s", error.message)
+        self.tell(m.Error(error.code, error.message, error.detail))
 
     def _tell_status(self) -> None:
-        self.tell(m.Status(len(self.edges), self.eeg))
+        self.tell(m.Status(len(self.edges), self.eeg, self.player.heard(), self.player.sham))
+
+    def eeg_report(self) -> dict[str, Any]:
+        return {"eeg": self.eeg, **self.player.report()}
 
     # -- reports ------------------------------------------------------------------------------------------
 
@@ -289,4 +327,4 @@ class Hub:
         """Each node's picture with its resolved request and the EEG behind it."""
         made = await self.store.run(self.store.pictures)
         shown = [job for job in made if job.node in self.map.nodes]
-        return {"patch": wire.plain(self.rules), "eeg": self.eeg, "pictures": [wire.plain(job) for job in shown]}
+        return {"patch": wire.plain(self.player.rules), "eeg": self.eeg, "pictures": [wire.plain(job) for job in shown]}

@@ -29,7 +29,7 @@ class Outbox:
 
     def put(self, message: Any) -> None:
         if isinstance(message, m.Features):
-            key: Any = "features"
+            key: Any = ("features", message.frame.stream)
         elif isinstance(message, m.Progress):
             key = ("progress", message.job)
         else:

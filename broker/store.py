@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +20,8 @@ from sqlalchemy.dialects.sqlite import insert
 from protocol import wire
 from protocol.errors import AlphaloomError
 from protocol.model import Job, Link, Map, Node, Rule
+
+log = logging.getLogger("broker")
 
 T = TypeVar("T")
 
@@ -73,14 +75,14 @@ class Store:
     # -- map and patch --
 
     def load(self) -> tuple[Map, tuple[Rule, ...] | None, list[Job]]:
-        """The map, the patch (None when none was ever set) and the jobs that have not ended, oldest first."""
+        """The map, the patch (None: none, or an older version's) and the jobs that have not ended, oldest first."""
         with self._engine.connect() as db:
             nodes = [wire.build(Node, body) for (body,) in db.execute(sa.select(_nodes.c.body))]
             links = [wire.build(Link, body) for (body,) in db.execute(sa.select(_links.c.body).order_by(_links.c.position))]
             facts = dict(db.execute(sa.select(_facts.c.name, _facts.c.value)).all())
             open_jobs = sa.select(_jobs.c.body).where(_jobs.c.state.in_(("queued", "running"))).order_by(_jobs.c.position)
-            jobs = [wire.build(Job, body) for (body,) in db.execute(open_jobs)]
-        rules = wire.build(tuple[Rule, ...], facts["patch"]) if "patch" in facts else None
+            jobs = [_job(body) for (body,) in db.execute(open_jobs)]
+        rules = _rules(facts["patch"]) if "patch" in facts else None
         map = Map({n.id: n for n in nodes}, {e.id: e for e in links}, facts.get("revision", 0))
         return map, rules, jobs
 
@@ -110,14 +112,14 @@ class Store:
     def job(self, job_id: str) -> Job | None:
         with self._engine.connect() as db:
             body = db.scalar(sa.select(_jobs.c.body).where(_jobs.c.id == job_id))
-        return None if body is None else wire.build(Job, body)
+        return None if body is None else _job(body)
 
     def pictures(self) -> list[Job]:
         """The newest job that made a picture, for each node that has one."""
         newest = sa.select(sa.func.max(_jobs.c.position)).where(_jobs.c.state == "done").group_by(_jobs.c.node)
         with self._engine.connect() as db:
             found = db.execute(sa.select(_jobs.c.body).where(_jobs.c.position.in_(newest)))
-            return [wire.build(Job, body) for (body,) in found]
+            return [_job(body) for (body,) in found]
 
     @staticmethod
     def _put(db: sa.Connection, table: sa.Table, key: str, **values: Any) -> None:
@@ -143,6 +145,19 @@ class Store:
         return path.read_bytes()
 
 
-def dump(value: Any) -> bytes:
-    """A protocol value as readable JSON."""
-    return json.dumps(wire.plain(value), indent=1).encode()
+def _rules(body: Any) -> tuple[Rule, ...] | None:
+    try:
+        rules: tuple[Rule, ...] = wire.build(tuple[Rule, ...], body)
+        return rules
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        log.warning("the stored patch is an older version's and is left out: %s", problem)
+        return None
+
+
+def _job(body: dict[str, Any]) -> Job:
+    try:
+        job: Job = wire.build(Job, body)
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        log.warning("job %s: the EEG behind it is an older version's and is left out: %s", body.get("id"), problem)
+        job = wire.build(Job, body | {"modulation": None})
+    return job

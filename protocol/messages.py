@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .model import Frame, Job, Link, Map, Node, ResolvedRequest, Rule
+from .model import Frame, Job, Link, Map, Node, Performer, ResolvedRequest, Rule
 
 Role = Literal["client", "edge"]
 
@@ -83,6 +83,13 @@ class SetPatch:
 
 
 @dataclass(frozen=True)
+class SetSham:
+    """Let the recording that the broker was given drive instead of the live stream, or no longer."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class Generate:
     """Ask for a node's picture. The asker chooses the job's id: asking twice with one id is one job."""
 
@@ -110,13 +117,17 @@ class Snapshot:
     """Those that have not ended."""
     edges: int
     eeg: str
-    """The EEG stream's name, or why there is none."""
+    """The EEG streams' names, or why there is none."""
+    performers: tuple[Performer, ...] = ()
+    sham: bool = False
 
 
 @dataclass(frozen=True)
 class Status:
     edges: int
     eeg: str
+    performers: tuple[Performer, ...] = ()
+    sham: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +179,7 @@ class JobFailed:
     message: str
 
 
-FROM_CLIENT = (Hello, PutNode, DeleteNode, PutLink, DeleteLink, SetPatch, Generate, Fetch, Cancel)
+FROM_CLIENT = (Hello, PutNode, DeleteNode, PutLink, DeleteLink, SetPatch, SetSham, Generate, Fetch, Cancel)
 FROM_EDGE = (Hello, Progress, Result, JobFailed)
 TO_CLIENT = (
     Hello,

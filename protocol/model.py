@@ -8,6 +8,8 @@ from typing import Literal
 
 Task = Literal["txt2img", "img2img", "inpaint"]
 LinkKind = Literal["prompt", "image", "blend"]
+Signal = Literal["good", "held", "lost"]
+"""`held`: too poor to move anything; `lost`: for so long that what it moved goes back to neutral."""
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "superseded"]
 
 TASKS: tuple[Task, ...] = ("txt2img", "img2img", "inpaint")
@@ -73,27 +75,102 @@ class Map:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """Where a feature's delay comes from, in seconds, part by part."""
+
+    group_delay: float = 0.0
+    """Of the filters, at 10 Hz."""
+    half_window: float = 0.0
+    """From the window's centre, which a feature speaks of, to its end."""
+    chunk: float = 0.0
+    """From the newest sample's time stamp until it was here."""
+    compute: float = 0.0
+    smoothing: float = 0.0
+    """Mean age of what is averaged beyond one window."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number computed from EEG."""
+
+    value: float
+    z: float | None
+    """`value` against the baseline, in robust standard deviations; None where nothing is known to compare it with."""
+    confidence: float
+    """0..1: how much of what went into it was clean signal."""
+    time: float
+    """Its window's end, in seconds of the local LSL clock."""
+    latency: Latency = field(default_factory=Latency)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a stream: `blink`, `jaw`, `marker`, `gap`, `clock_jump`, `rate`, `not_finite` ..."""
+
+    kind: str
+    time: float
+    """Seconds of the local LSL clock."""
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Frame:
-    """All features at one moment. `time` is in seconds since 1970; band powers are relative, 0..1."""
+    """All features of one performer at one moment."""
 
     time: float
-    features: dict[str, float]
+    """The window's end, in seconds since 1970."""
+    features: dict[str, Feature]
     stream: str = ""
+    quality: dict[str, float] = field(default_factory=dict)
+    """Of each channel, 0..1."""
+    signal: Signal = "good"
+    age: float = 0.0
+    """Of the newest sample when the frame was made, in seconds."""
+    events: tuple[Event, ...] = ()
+    """Since the frame before."""
+
+
+@dataclass(frozen=True)
+class Performer:
+    """A stream that is listened to, and what it can give."""
+
+    stream: str
+    rate: float
+    channels: dict[str, str]
+    """Channel to region (`frontal`, `temporal`, ...); empty where the name is in no montage."""
+    unit: str = ""
+    """As the stream says it; values are computed in microvolts."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Feature to the reason why this stream cannot give it."""
+    baseline: str = ""
+    """The baseline's hash; empty without one."""
+    alpha_peak: float | None = None
+    """The individual alpha frequency in Hz that the bands are anchored to; None: the bands are the fixed ones."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One cable of the patch: `feature`, seen between `low` and `high`, moves `parameter` by up to ±`amount`.
-
-    A parameter is the name of a number (`guidance`, `strength`, `blend`) or a pair of opposite words
-    written `calm/turbulent`: minus says the first word, plus the second, with that weight.
-    """
+    """One cable of the patch: how one feature moves one target (see docs/patch.md)."""
 
     feature: str
-    parameter: str
+    target: str
+    """`guidance`, `strength`, `blend` or `seed`; a scale of words, `cold/warm`; or a phrase of the prompt, `(moss)`."""
     amount: float
-    low: float = 0.0
-    high: float = 1.0
+    """How far from its own value the target is moved at the ends of the feature's range."""
+    performer: int = 1
+    """Whose feature: 1 is the first stream."""
+    gain: float = 1.0
+    """The logistic's slope: at 1, a z of ±2 is 76 % of the way."""
+    deadband: float = 0.1
+    """The part of the way, from the middle, in which nothing moves."""
+    cutoff: float = 0.08
+    """One-Euro filter: cut-off in Hz at rest."""
+    beta: float = 0.01
+    """One-Euro filter: how much a fast movement raises the cut-off."""
+    slew: float = 0.5
+    """The most that it moves in a second, as a part of the whole range."""
+    dwell: float = 3.0
+    """Only for `seed`: seconds that the feature must stay at an end before the seed changes."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +179,8 @@ class Move:
 
     feature: str
     value: float
-    parameter: str
+    z: float
+    target: str
     before: float
     after: float
 
@@ -137,10 +215,14 @@ class ResolvedRequest:
 
 @dataclass(frozen=True)
 class Modulation:
-    """The EEG behind a resolved request: the frame that was merged and what it moved."""
+    """The EEG behind a resolved request: when, whose, and what it moved."""
 
-    frame: Frame
+    time: float
+    """Seconds since 1970."""
+    streams: tuple[str, ...]
     moves: tuple[Move, ...]
+    sham: bool = False
+    """Whether a recording drove instead of the live stream."""
 
 
 @dataclass(frozen=True)

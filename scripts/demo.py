@@ -128,8 +128,10 @@ def moved(picture: dict) -> str:
     """What the EEG did to one picture, in a line."""
     if not picture["modulation"]:
         return "not moved"
-    moves = picture["modulation"]["moves"]
-    return ", ".join(f"{m['feature']} {m['value']:.2f} → {m['parameter']} {m['before']:g} → {m['after']:g}" for m in moves)
+    return ", ".join(
+        f"{m['feature']} {m['value']:.2f} (z {m['z']:+.1f}) → {m['target']} {m['before']:g} → {m['after']:g}"
+        for m in picture["modulation"]["moves"]
+    )
 
 
 def serve(children: processes.Children, broker: str) -> None:

@@ -1,21 +1,141 @@
-"""Features from a live stream, frame by frame."""
+"""One performer, live: a stream is found, followed, and come back to when it was lost."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
-from protocol.model import Frame
+import numpy as np
+import pylsl
 
-from .features import BandPowers
-from .lsl import Inlet
+from protocol.errors import AlphaloomError
+from protocol.model import Frame, Performer
+
+from .baseline import Baseline
+from .engine import Engine, Options
+from .lsl import Inlet, Markers, Query
+from .stream import StreamFormat
+
+SILENT_S = 0.5
+"""After this long without a sample, frames say so, ten a second."""
+GONE_S = 5.0
+"""After this long the stream is looked for anew: its program may have started again elsewhere."""
+
+OnSamples = Callable[[StreamFormat, np.ndarray, np.ndarray], None]
 
 
-def frames(inlet: Inlet, poll: float = 0.05) -> Iterator[Frame | None]:
-    """Frames as their samples arrive; None at least every `poll` seconds without, so that the caller may stop."""
-    bands = BandPowers(inlet.format.rate, len(inlet.format.channels))
-    while True:
-        values, _ = inlet.pull(poll)
-        found = bands.push(values)
-        # Of a backlog only the newest window is now; the older ones are already history.
-        yield Frame(time.time(), found[-1], inlet.format.name) if found else None
+class Listener:
+    """Frames of the stream that `query` means, for as long as `poll` is called. A late or lost stream raises nothing.
+
+    `on_samples` gets every pulled chunk: its format, (n,) times on the local LSL clock, (n, channels) in µV.
+    """
+
+    def __init__(
+        self,
+        query: Query | None = None,
+        options: Options | None = None,
+        baseline: Baseline | None = None,
+        on_samples: OnSamples | None = None,
+    ):
+        self.query, self.options, self.baseline = query or Query(), options or Options(), baseline
+        self.problem = f"looking for the LSL stream {self.query}"
+        """Why nothing is heard; empty while something is."""
+        self.engine: Engine | None = None
+        """Of the stream that was last heard."""
+        self.on_samples = on_samples
+        self._inlet: Inlet | None = None
+        self._heard = self._told = 0.0
+
+    @property
+    def performer(self) -> Performer | None:
+        """The stream that is or was last heard; None until the first."""
+        return self.engine.performer if self.engine else None
+
+    def poll(self, timeout: float = 0.1) -> list[Frame]:
+        """Wait up to `timeout` seconds for the next frames. A known stream that is silent still gives frames, which
+        say so."""
+        if self._inlet is None:
+            self._connect(timeout)
+        frames = self._pull(timeout) if self._inlet else []
+        return frames or self._silence()
+
+    def close(self) -> None:
+        if self._inlet:
+            self._inlet.close()
+        self._inlet = None
+
+    def _connect(self, timeout: float) -> None:
+        try:
+            inlet = Inlet(self.query, timeout)
+        except AlphaloomError as error:
+            self.problem = error.message
+            if error.code != "no_stream":
+                time.sleep(timeout)  # it answers at once, and would again
+            return
+        try:
+            if self.engine is None or self.engine.format != inlet.format:
+                self.engine = Engine(inlet.format, self.options, self.baseline)
+        except AlphaloomError as error:
+            self.problem = error.message
+            inlet.close()
+            time.sleep(timeout)
+            return
+        self._inlet, self.problem = inlet, ""
+        self._heard = pylsl.local_clock()
+
+    def _pull(self, timeout: float) -> list[Frame]:
+        assert self._inlet and self.engine
+        try:
+            # Woken when the next frame can be made, and not for every sample.
+            least = self.engine.until_update
+            values, times = self._inlet.pull(min(timeout, SILENT_S), least)
+        except AlphaloomError as error:
+            self._drop(error.message)
+            return []
+        now = pylsl.local_clock()
+        if not len(times):
+            if now - self._heard > GONE_S:
+                self._drop(f"The LSL stream {self._inlet.format.name!r} has sent nothing for {GONE_S:g} s.")
+            return []
+        self._heard = now
+        if self.on_samples:
+            self.on_samples(self._inlet.format, times, values * self.engine.to_microvolts)
+        return self.engine.push(times, values, now, time.time() - now)
+
+    def _drop(self, problem: str) -> None:
+        self.problem = problem
+        self.close()
+
+    def _silence(self) -> list[Frame]:
+        now = pylsl.local_clock()
+        age = now - self._heard
+        if self.engine is None or age < SILENT_S or now - self._told < 0.1:
+            return []
+        self._told = now
+        return [self.engine.silence(now, age, time.time() - now)]
+
+
+class Cues:
+    """The markers of the stream of texts that `query` means; it is looked for now and then while it is not there."""
+
+    AGAIN_S, LOOK_S = 1.0, 0.3
+
+    def __init__(self, query: Query):
+        self._query, self._looked = query, -math.inf
+        self._inlet: Markers | None = None
+
+    def pull(self) -> list[tuple[float, str]]:
+        """(time on the local LSL clock, text) of what has come. Raises AlphaloomError `unusable_stream`."""
+        if self._inlet is None and time.monotonic() - self._looked > self.AGAIN_S:
+            try:
+                self._inlet = Markers(self._query, self.LOOK_S)
+            except AlphaloomError as error:
+                if error.code != "no_stream":
+                    raise
+            self._looked = time.monotonic()
+        return self._inlet.pull() if self._inlet else []
+
+    def close(self) -> None:
+        if self._inlet:
+            self._inlet.close()

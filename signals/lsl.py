@@ -1,90 +1,89 @@
-"""Everything that touches the Lab Streaming Layer: one outlet, one inlet, found on loopback too."""
+"""Finding and pulling streams of the Lab Streaming Layer, on loopback too."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pylsl
 
 from protocol.errors import AlphaloomError
 
-# liblsl finds streams by multicast, which many machines do not deliver to themselves; asking loopback
-# directly finds the local ones as well. It must be said before liblsl is first used.
-pylsl.set_config_content("[lab]\nKnownPeers = {127.0.0.1}\n[log]\nlevel = -2\n")
+from .stream import StreamFormat
 
 MAX_PULL = 4096
 BUFFER_S = 60
+_OWN_CONFIG = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
+
+
+def configure(peers: str = "127.0.0.1") -> None:
+    """Tell liblsl to ask these machines (names or addresses, with commas) for streams directly, before its first use.
+
+    liblsl finds streams by multicast, which many machines do not deliver to themselves. A configuration of the user's
+    own, in one of the places where liblsl looks, is left alone.
+    """
+    if os.environ.get("LSLAPICFG") or any(Path(place).expanduser().exists() for place in _OWN_CONFIG):
+        return
+    pylsl.set_config_content(f"[lab]\nKnownPeers = {{{peers}}}\n[log]\nlevel = -2\n")
+
+
+configure(os.environ.get("ALPHALOOM_LSL_PEERS", "127.0.0.1"))
 
 
 @dataclass(frozen=True)
-class StreamFormat:
-    """What a stream carries: `rate` in Hz, one name per channel, `unit` as LSL's metadata spells it."""
+class Query:
+    """Which stream is meant: the value of one of LSL's properties `name`, `type` and `source_id`."""
 
-    name: str
-    rate: float
-    channels: tuple[str, ...]
-    source_id: str = ""
-    unit: str = "microvolts"
+    property: str = "type"
+    value: str = "EEG"
 
+    @classmethod
+    def parse(cls, text: str | None) -> Query:
+        """`NAME`, `type=EEG` or `id=SOURCE_ID`; None is the first stream of type EEG."""
+        if not text:
+            return cls()
+        key, equals, value = text.partition("=")
+        if equals and value and key in ("name", "type", "id"):
+            return cls("source_id" if key == "id" else key, value)
+        return cls("name", text)
 
-class Outlet:
-    """An LSL outlet of type EEG with channel names and units in its metadata."""
+    def __str__(self) -> str:
+        return {"name": "named", "type": "of type", "source_id": "with the source id"}[self.property] + f" {self.value!r}"
 
-    def __init__(self, stream: StreamFormat):
-        info = pylsl.StreamInfo(
-            stream.name, "EEG", len(stream.channels), stream.rate, pylsl.cf_float32, stream.source_id or stream.name
-        )
-        channels = info.desc().append_child("channels")
-        for label in stream.channels:
-            channel = channels.append_child("channel")
-            channel.append_child_value("label", label)
-            channel.append_child_value("unit", stream.unit)
-            channel.append_child_value("type", "EEG")
-        self._outlet = pylsl.StreamOutlet(info)
-
-    def play(self, chunks: Iterator[np.ndarray], rate: float, speed: float = 1.0) -> None:
-        """Push (samples, channels) chunks at `rate` Hz times `speed`, until they end.
-
-        A sample's time stamp is when it is due, so a late wake-up does not shift the stream.
-        """
-        start, pushed = pylsl.local_clock(), 0
-        for chunk in chunks:
-            pushed += len(chunk)
-            due = start + np.arange(pushed - len(chunk) + 1, pushed + 1) / (rate * speed)
-            time.sleep(max(0.0, due[-1] - pylsl.local_clock()))
-            self._outlet.push_chunk(chunk, due)
+    def find(self, timeout: float) -> list[pylsl.StreamInfo]:
+        """Streams that fit, as soon as there is one; none after `timeout` seconds."""
+        return pylsl.resolve_byprop(self.property, self.value, timeout=timeout)
 
 
 class Inlet:
-    """An LSL inlet for one EEG stream, picked by name or else the first of type EEG.
+    """An LSL inlet for one numeric stream. Raises AlphaloomError `no_stream` and `unusable_stream`.
 
-    Raises AlphaloomError `no_stream` when none is there within `timeout` seconds.
+    It does not reconnect by itself, so that a stream that comes back with another format is noticed: `pull` raises
+    `stream_lost`.
     """
 
-    def __init__(self, name: str | None = None, timeout: float = 10.0):
-        found = pylsl.resolve_byprop(*(("name", name) if name else ("type", "EEG")), timeout=timeout)
+    def __init__(self, query: Query | str | None = None, timeout: float = 10.0):
+        query = query if isinstance(query, Query) else Query.parse(query)
+        found = query.find(timeout)
         if not found:
-            asked = f"named {name!r}" if name else "of type EEG"
             raise AlphaloomError(
                 "no_stream",
-                f"No LSL stream {asked} within {timeout:g} s. Start the headset's LSL program, or "
+                f"No LSL stream {query} within {timeout:g} s. Start the headset's LSL program, or "
                 "'python -m signals synth' for a synthetic one.",
-                name=name,
+                query=str(query),
                 timeout=timeout,
             )
-        # Clock sync only: liblsl's dejitter would smear a gap over its neighbours.
         stream = found[0]
-        if stream.channel_format() == pylsl.cf_string or stream.nominal_srate() <= 0:
+        if stream.channel_format() == pylsl.cf_string:
             raise AlphaloomError(
                 "unusable_stream",
-                f"The LSL stream {stream.name()!r} is no regularly sampled signal (rate {stream.nominal_srate():g} Hz, "
-                f"{stream.channel_count()} channels). Name the EEG stream itself, not its markers.",
+                f"The LSL stream {stream.name()!r} carries texts, no signal. Name the EEG stream itself, not its markers.",
                 name=stream.name(),
             )
-        self._inlet = pylsl.StreamInlet(stream, max_buflen=BUFFER_S, processing_flags=pylsl.proc_clocksync)
+        # Clock sync only: liblsl's dejitter would smear a gap over its neighbours (a gap of 2 s becomes a step of 4 ms).
+        self._inlet = pylsl.StreamInlet(stream, max_buflen=BUFFER_S, recover=False, processing_flags=pylsl.proc_clocksync)
         try:
             info = self._inlet.info(timeout=timeout)
             self._inlet.open_stream(timeout=timeout)
@@ -92,32 +91,60 @@ class Inlet:
             raise AlphaloomError(
                 "no_stream", f"The LSL stream {stream.name()!r} was announced but does not answer: {problem}."
             ) from None
-        self.format = StreamFormat(info.name(), info.nominal_srate(), tuple(_labels(info)), info.source_id(), _unit(info))
+        self.uid: str = info.uid()
+        self.format = _format(info)
 
-    def pull(self, timeout: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    def pull(self, timeout: float = 0.1, least: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """What has come since: values (samples, channels), times (samples,) in seconds of the local LSL clock.
 
-        Waits up to `timeout` seconds for the first sample. Raises AlphaloomError `stream_lost`.
+        Waits up to `timeout` seconds until there are `least` samples. Raises AlphaloomError `stream_lost`.
         """
         try:
-            values, times = self._inlet.pull_chunk(timeout=timeout, max_samples=MAX_PULL, min_samples=1)
+            least = min(least, MAX_PULL)
+            values, times = self._inlet.pull_chunk(timeout, MAX_PULL, min_samples=least, as_numpy=True)
         except pylsl.util.LostError:
             raise AlphaloomError("stream_lost", f"The LSL stream {self.format.name!r} is gone.") from None
-        if not len(times):
-            return np.empty((0, len(self.format.channels))), np.empty(0)
-        return np.asarray(values, float), np.asarray(times, float)
+        return np.asarray(values, float), times
 
     def close(self) -> None:
         self._inlet.close_stream()
 
 
-def _labels(info: pylsl.StreamInfo) -> list[str]:
-    labels = info.get_channel_labels() or []
-    return [label or f"channel {n + 1}" for n, label in enumerate(labels)] or [
-        f"channel {n + 1}" for n in range(info.channel_count())
-    ]
+class Markers:
+    """An inlet for a stream of texts. Raises AlphaloomError `no_stream` and `unusable_stream`."""
+
+    def __init__(self, query: Query, timeout: float = 10.0):
+        found = query.find(timeout)
+        if not found:
+            raise AlphaloomError("no_stream", f"No LSL stream {query} within {timeout:g} s.", query=str(query))
+        if found[0].channel_format() != pylsl.cf_string:
+            raise AlphaloomError("unusable_stream", f"The LSL stream {found[0].name()!r} carries no texts.")
+        self._inlet = pylsl.StreamInlet(found[0], processing_flags=pylsl.proc_clocksync)
+        self._inlet.open_stream(timeout=timeout)
+
+    def pull(self) -> list[tuple[float, str]]:
+        """(time in seconds of the local LSL clock, text) of what has come since."""
+        texts, times = self._inlet.pull_chunk(0.0)
+        return [(float(time), str(text[0])) for time, text in zip(times, texts, strict=True)]
+
+    def close(self) -> None:
+        self._inlet.close_stream()
 
 
-def _unit(info: pylsl.StreamInfo) -> str:
-    units = info.get_channel_units() or []
-    return units[0] if units and units[0] else ""
+def _format(info: pylsl.StreamInfo) -> StreamFormat:
+    count = info.channel_count()
+
+    def said(values: list[str] | None) -> tuple[str, ...]:
+        return tuple(v or "" for v in values) if values and len(values) == count else ()
+
+    labels = said(info.get_channel_labels()) or ("",) * count
+    units = said(info.get_channel_units())
+    return StreamFormat(
+        info.name(),
+        info.nominal_srate(),
+        tuple(label or f"channel {n + 1}" for n, label in enumerate(labels)),
+        info.source_id(),
+        units[0] if units else "",
+        units if len(set(units)) > 1 else (),
+        said(info.get_channel_types()),
+    )

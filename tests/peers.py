@@ -1,5 +1,8 @@
 """Clients and edges for the tests: they speak the real protocol over a real socket."""
 
+import json
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,3 +36,16 @@ async def joined(broker: str, role: str = "client", version: int = VERSION, **mo
         peer = Peer(socket)
         await peer.say(m.Hello(version, role, "test", **more))
         yield peer
+
+
+def get(broker: str, path: str) -> Any:
+    return json.load(urllib.request.urlopen(broker.replace("ws", "http") + path))
+
+
+def put(broker: str, path: str, data: str, **headers: str) -> tuple[int, Any]:
+    request = urllib.request.Request(broker.replace("ws", "http") + path, data.encode(), headers, method="PUT")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)

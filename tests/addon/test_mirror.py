@@ -1,6 +1,6 @@
 from addon.mirror import Mirror
 from protocol import messages as m
-from protocol.model import Frame, Job, Link, Map, Node
+from protocol.model import Feature, Frame, Job, Link, Map, Node, Performer
 
 
 def mirror() -> Mirror:
@@ -50,7 +50,10 @@ def test_a_picture_names_its_nodes_blob_and_one_of_a_deleted_node_is_passed_over
 
 def test_frames_status_and_errors_are_kept() -> None:
     here = mirror()
-    here.apply(m.Features(Frame(1.0, {"alpha": 0.5})))
-    here.apply(m.Status(2, "MyHeadset"))
+    frame = Frame(1.0, {"alpha": Feature(0.5, 1.0, 1.0, 1.0)})
+    here.apply(m.Features(frame))
+    performer = Performer("MyHeadset", 256.0, {"AF7": "frontal"})
+    here.apply(m.Status(2, "MyHeadset", (performer,), True))
     here.apply(m.Error("x", "that went wrong"))
-    assert (here.frame, here.edges, here.eeg, here.error) == (Frame(1.0, {"alpha": 0.5}), 2, "MyHeadset", "that went wrong")
+    assert (here.frame, here.edges, here.eeg, here.error) == (frame, 2, "MyHeadset", "that went wrong")
+    assert here.performers == (performer,) and here.sham

@@ -81,7 +81,7 @@ async def test_bad_messages_are_answered_and_the_connection_lives_on(broker: str
         (m.Generate("nowhere", "j"), "unknown_node"),
         (m.Cancel("nowhere"), "unknown_job"),
         (m.Fetch("nowhere"), "no_picture"),
-        (m.SetPatch((Rule("alpha", "speed", 1.0),)), "bad_rule"),
+        (m.SetPatch((Rule("alpha", "speed", 1.0),)), "bad_patch"),
         ('{"type": "Cancel", "job": "' + "x" * MAX_TEXT_BYTES + '"}', "message_too_large"),
         (m.JobFailed("j", 1, "x", "an edge's message from a client"), "unexpected_message"),
     ]
@@ -186,28 +186,6 @@ def test_a_port_in_use_is_one_line_and_a_failure(tmp_path: Path) -> None:
         )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert port in done.stderr and "python -m broker" in done.stderr
-
-
-async def test_a_missing_eeg_stream_is_reported_and_the_broker_goes_on(programs, tmp_path: Path, stream_name: str) -> None:
-    broker = programs.broker(tmp_path / "data", "--eeg", stream_name, "--lsl-timeout", "1")
-    async with joined(broker) as peer:
-        while stream_name not in (await peer.hear(m.Status)).eeg:
-            pass
-        await peer.say(m.PutNode(Node("n")))
-        await peer.hear(m.PutNode)
-
-
-async def test_eeg_reaches_clients_and_jobs(programs, tmp_path: Path, stream_name: str) -> None:
-    programs.synth(stream_name, "--state", "relaxed")
-    broker = programs.broker(tmp_path / "data", "--eeg", stream_name)
-    async with joined(broker) as client, joined(broker, "edge", max_side=512) as edge:
-        frame = (await client.hear(m.Features)).frame
-        assert frame.stream == stream_name and frame.features["alpha"] > 0.1
-        await client.say(m.PutNode(Node("n", "stone")), m.Generate("n", "j"))
-        assert (await edge.hear(m.Run)).request.phrases[0].text.startswith("stone, (calm)")
-        while (job := (await client.hear(m.JobChanged)).job).state != "running":
-            pass
-        assert job.modulation.moves[0].feature == "alpha"
 
 
 async def test_when_a_parents_job_is_cancelled_the_child_that_waited_fails_with_the_reason(broker: str) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from broker import compose
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Link, Map, Node, Phrase, Rule, Settings
+from protocol.model import Link, Map, Node, Phrase, Rule, Settings
+from signals.patch import Cable
 
 
 def a_map(*nodes: Node, links: tuple[tuple[str, str, str], ...] = ()) -> Map:
@@ -75,19 +76,71 @@ def test_what_cannot_be_run_says_why(map: Map, code: str) -> None:
     assert caught.value.code == code
 
 
+def playing(*rules: Rule, position: float = 1.0, **cable) -> compose.Playing:
+    """The patch with every cable at one position."""
+    state = tuple(Cable(position, 1.0, position, value=0.4, z=2.0, **cable) for _ in rules)
+    return compose.Playing(rules, state, 12.0, {1: "headset"})
+
+
 def test_the_eeg_moves_numbers_and_says_words() -> None:
-    rules = (Rule("alpha", "guidance", 2.0), Rule("alpha", "calm/turbulent", -1.0))
-    resolved, modulation = compose.resolve(CHAIN, "a", rules, Frame(1.0, {"alpha": 1.0}))
-    assert resolved.guidance == 6.0
+    eeg = playing(Rule("alpha", "guidance", 2.0), Rule("alpha", "turbulent/calm", 1.0), Rule("alpha", "seed", 1), count=3)
+    resolved, modulation = compose.resolve(CHAIN, "a", eeg)
+    assert resolved.guidance == 6.0 and resolved.seed == 3
     assert resolved.phrases[0].text == "stone, (calm)1.00"
-    assert modulation is not None and [m.parameter for m in modulation.moves] == ["guidance", "calm/turbulent"]
+    assert modulation is not None and (modulation.time, modulation.streams, modulation.sham) == (12.0, ("headset",), False)
+    assert [(m.target, m.value, m.z) for m in modulation.moves] == [
+        ("guidance", 0.4, 2.0), ("turbulent/calm", 0.4, 2.0), ("seed", 0.4, 2.0)
+    ]  # fmt: skip
+
+
+def test_a_scale_of_several_words_speaks_in_the_middle_too() -> None:
+    eeg = playing(Rule("alpha", "blue/teal/gold", 1.0), position=0.5)
+    assert compose.resolve(CHAIN, "a", eeg)[0].phrases[0].text == "stone, (teal)0.50, (gold)0.50"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("wet moss on stone", "wet (moss)1.35 on stone"),
+        ("Moss, moss", "(Moss)1.35, (moss)1.35"),
+        ("(moss)0.7 and moss", "(moss)0.7 and (moss)1.35"),
+        ("(wet moss, (a) moss)0.7, moss", "(wet moss, (a) moss)0.7, (moss)1.35"),
+        ("mossy moss-green moss++", "mossy moss-green moss++"),
+        ("a ) moss ( moss", "a ) (moss)1.35 ( moss"),
+    ],
+)
+def test_a_phrase_is_weighted_wherever_it_stands_without_a_weight(prompt: str, text: str) -> None:
+    resolved, modulation = compose.resolve(a_map(Node("n", prompt)), "n", playing(Rule("alpha", "(moss)", 0.35)))
+    assert resolved.phrases[0].text == text
+    assert (modulation is not None) == (text != prompt)
+
+
+def test_a_phrase_is_weighted_in_inherited_words_too_and_nowhere_else() -> None:
+    eeg = playing(Rule("alpha", "(stone)", 0.3), Rule("alpha", "(wet stone)", 0.5), Rule("alpha", "(gold)", 0.5))
+    resolved, modulation = compose.resolve(CHAIN, "c", eeg)
+    assert resolved.phrases[0].text == "wet, (red)0.60, ((stone)1.30)0.36"
+    assert modulation is not None and [m.target for m in modulation.moves] == ["(stone)"]
+
+
+def test_the_longer_phrase_goes_first() -> None:
+    eeg = playing(Rule("alpha", "(moss)", 0.3), Rule("alpha", "(wet moss)", 0.5))
+    assert compose.resolve(a_map(Node("n", "wet moss, moss")), "n", eeg)[0].phrases[0].text == "(wet moss)1.50, (moss)1.30"
+
+
+def test_a_blend_moves_between_its_parents() -> None:
+    blend = a_map(Node("a", "fire"), Node("b", "ice"), Node("c"), links=(("a", "c", "blend"), ("b", "c", "blend")))
+    resolved, _ = compose.resolve(blend, "c", playing(Rule("alpha", "blend", 0.3)))
+    assert resolved.phrases == (Phrase("fire", pytest.approx(0.2)), Phrase("ice", 0.8))
 
 
 def test_a_node_that_is_not_to_be_modulated_is_not() -> None:
     still = a_map(Node("n", "x", settings=Settings(modulate=False)))
-    resolved, modulation = compose.resolve(still, "n", (Rule("alpha", "guidance", 2.0),), Frame(1.0, {"alpha": 1.0}))
+    resolved, modulation = compose.resolve(still, "n", playing(Rule("alpha", "guidance", 2.0)))
     assert modulation is None and resolved.guidance == 4.0
 
 
-def test_without_eeg_nothing_moves() -> None:
-    assert compose.resolve(CHAIN, "a", (Rule("alpha", "guidance", 2.0),))[1] is None
+def test_without_eeg_and_at_neutral_nothing_moves_and_nothing_is_said_of_it() -> None:
+    rules = (Rule("alpha", "guidance", 2.0), Rule("alpha", "cold/warm", 2.0), Rule("alpha", "(stone)", 0.5))
+    plain = compose.resolve(CHAIN, "a")
+    for eeg in (compose.Playing(rules, (Cable(),) * 3), playing(*rules, position=0.0)):
+        assert compose.resolve(CHAIN, "a", eeg) == plain == (plain[0], None)

@@ -23,6 +23,15 @@ async def test_frames_and_progress_coalesce_to_the_newest() -> None:
     assert last == [m.Features(Frame(9999.0, {})), m.Progress("a", 9999, 9), m.Progress("b", 9999, 9)]
 
 
+async def test_each_performers_newest_frame_is_kept() -> None:
+    outbox = Outbox()
+    for n in range(3):
+        for stream in ("one", "two"):
+            outbox.put(m.Features(Frame(float(n), {}, stream)))
+    last = [wire.decode(await outbox.get()).frame for _ in range(2)]
+    assert last == [Frame(2.0, {}, "one"), Frame(2.0, {}, "two")]
+
+
 async def test_a_peer_too_far_behind_is_given_up() -> None:
     outbox = Outbox()
     for n in range(LIMIT + 1):

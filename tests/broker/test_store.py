@@ -1,10 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from broker.store import Store
+from protocol import wire
 from protocol.errors import AlphaloomError
-from protocol.model import Job, Link, Map, Node, Rule, Settings
+from protocol.model import Job, Link, Map, Modulation, Move, Node, Rule, Settings
 
 
 def test_what_was_stored_is_loaded_by_the_next_store(tmp_path: Path) -> None:
@@ -18,6 +20,31 @@ def test_what_was_stored_is_loaded_by_the_next_store(tmp_path: Path) -> None:
     assert map == Map({n.id: n for n in nodes}, {"l": Link("l", "a", "b", "image")}, 1)
     assert rules == (Rule("alpha", "blend", 0.1),)
     assert [job.id for job in jobs] == ["j1", "j3"]
+
+
+def test_the_eeg_behind_a_job_is_kept(tmp_path: Path) -> None:
+    job = Job("j", "n", "done", modulation=Modulation(2.0, ("headset",), (Move("alpha", 0.5, 2.0, "blend", 0.0, 1.0),), True))
+    store = Store(tmp_path)
+    store.put_job(job)
+    assert store.job("j") == job
+
+
+def test_what_the_first_version_stored_of_eeg_is_left_out_and_the_rest_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.change(1, put=(Node("a", "x"),), rules=(Rule("alpha", "blend", 0.1),))
+    old = {"frame": {"time": 1.0, "features": {"alpha": 0.5}, "stream": "s"}, "moves": [{"parameter": "blend"}]}
+    for name, state in (("j1", "queued"), ("j2", "done")):
+        store.put_job(Job(name, "a", state, picture="blob"))
+    with store._engine.begin() as db:
+        rules = [{"feature": "alpha", "parameter": "blend", "amount": 0.1, "low": 0.1, "high": 0.6}]
+        db.exec_driver_sql("UPDATE facts SET value = ? WHERE name = 'patch'", (json.dumps(rules),))
+        for name in ("j1", "j2"):
+            body = wire.plain(store.job(name)) | {"modulation": old}
+            db.exec_driver_sql("UPDATE jobs SET body = ? WHERE id = ?", (json.dumps(body), name))
+    map, found, jobs = store.load()
+    assert map.nodes == {"a": Node("a", "x")} and found is None
+    assert jobs == [Job("j1", "a", picture="blob")] and store.job("j2") == Job("j2", "a", "done", picture="blob")
+    assert [job.id for job in store.pictures()] == ["j2"]
 
 
 def test_dropping_a_node_and_its_links(tmp_path: Path) -> None:

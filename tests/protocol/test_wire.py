@@ -3,10 +3,30 @@ import pytest
 from protocol import messages as m
 from protocol import wire
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Job, Link, Map, Modulation, Move, Node, Phrase, ResolvedRequest, Settings
+from protocol.model import (
+    Event,
+    Feature,
+    Frame,
+    Job,
+    Latency,
+    Link,
+    Map,
+    Modulation,
+    Move,
+    Node,
+    Performer,
+    Phrase,
+    ResolvedRequest,
+    Rule,
+    Settings,
+)
 
 RESOLVED = ResolvedRequest("inpaint", (Phrase("a", 0.25), Phrase("b", 0.75)), "", 64, 64, None, 4.0, 0.5, 7, mask="ab")
-JOB = Job("j", "n", "done", 1, 1.5, RESOLVED, Modulation(Frame(2.0, {"alpha": 0.5}), (Move("alpha", 0.5, "blend", 0, 1),)))
+MOVE = Move("alpha", 0.5, 1.5, "blend", 0.0, 1.0)
+JOB = Job("j", "n", "done", 1, 1.5, RESOLVED, Modulation(2.0, ("Muse", "Unicorn"), (MOVE,), sham=True))
+FEATURES = {"alpha": Feature(0.5, 1.5, 0.9, 7.0, Latency(0.1, 1.0)), "log_alpha": Feature(1.2, None, 0.9, 7.0)}
+FRAME = Frame(2.0, FEATURES, "Muse", {"TP9": 0.9}, "held", 0.01, (Event("blink", 6.5), Event("marker", 6.6, "go")))
+MUSE = Performer("Muse", 256.0, {"TP9": "temporal"}, "microvolts", {"calm": "no posterior site"}, "ab", 10.2)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +34,10 @@ JOB = Job("j", "n", "done", 1, 1.5, RESOLVED, Modulation(Frame(2.0, {"alpha": 0.
     [
         m.Hello(1, "edge", "box", "model", 512),
         m.Snapshot(Map({"n": Node("n", settings=Settings(steps=3))}, {"l": Link("l", "n", "n")}, 5), (), (JOB,), 1, "off"),
+        m.Snapshot(Map(), (Rule("alpha", "cold/warm", 1.0, performer=2),), (), 0, "Muse", (MUSE,), True),
+        m.Features(FRAME),
+        m.Status(1, "Muse", (MUSE,), True),
+        m.SetSham(True),
         m.Picture("n", "j", "blob", "image/png", b"\x00\xff{}"),
         m.Result("j", 2, RESOLVED, b""),
         m.Error("code", "message", {"value": 3}),

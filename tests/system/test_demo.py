@@ -62,11 +62,13 @@ def test_it_leaves_a_lit_render_a_blend_and_the_session(relaxed: Path) -> None:
 def test_the_session_says_which_feature_moved_which_parameter(relaxed: Path) -> None:
     pictures = {p["node"]: p for p in json.loads((relaxed / "session.json").read_text())["pictures"]}
     for picture in pictures.values():
-        assert 0 < picture["modulation"]["frame"]["features"]["alpha"] < 1
-        assert {m["feature"] for m in picture["modulation"]["moves"]} == {"alpha", "beta"}
+        assert len(picture["modulation"]["streams"]) == 1 and not picture["modulation"]["sham"]
+        moves = {m["target"]: m for m in picture["modulation"]["moves"]}
+        assert {m["feature"] for m in moves.values()} <= {"alpha", "engage"}
+        assert 0 < moves["turbulent/calm"]["value"] < 1 and moves["turbulent/calm"]["after"] > 0
         assert picture["resolved"]["model"] == "texture-tiny" and picture["resolved"]["steps"]
-    assert "blend" in {m["parameter"] for m in pictures["dusk"]["modulation"]["moves"]}
-    assert "strength" in {m["parameter"] for m in pictures["reef"]["modulation"]["moves"]}
+    assert "blend" in {m["target"] for m in pictures["dusk"]["modulation"]["moves"]}
+    assert "strength" in {m["target"] for m in pictures["reef"]["modulation"]["moves"]}
     assert pictures["moss"]["resolved"]["task"] == "inpaint" and pictures["moss"]["resolved"]["mask"]
 
 

@@ -1,0 +1,318 @@
+"""Samples in, frames out. No streams, no clocks of its own: the same samples give the same features.
+
+One way through: stamps to segments (`timeline`), to microvolts (`units`), filters, windows, quality, features, frame.
+"""
+
+from __future__ import annotations
+
+import time as wall
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from protocol.model import Event, Feature, Frame, Latency, Performer
+
+from . import filters, quality, spectrum, units
+from .baseline import REFERENCE, Baseline
+from .features import SLOW_S, Averages, Layout, Slow, asymmetries, emg_bins
+from .stream import StreamFormat
+from .timeline import Grid, Timeline
+
+GUESSED_RATE = 250.0
+"""Of an irregular stream, until it has been measured."""
+IMPLAUSIBLE_S = 5
+_ALPHA = list(spectrum.BANDS).index("alpha")
+LIMIT_UV = 1e6
+"""No sample is larger; what is, is no measurement."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How EEG is processed. `mains_hz` 0 takes out both 50 and 60; `unit` goes before what the stream says."""
+
+    window_s: float = 2.0
+    updates_hz: float = 10.0
+    high_pass_hz: float = filters.HIGH_PASS_HZ
+    mains_hz: float = 0.0
+    reference: Literal["none", "average"] = "none"
+    only_bands: bool = False
+    """Band powers only: no quality, no events, nothing slow."""
+    unit: str = ""
+    alpha_peak: float | None = None
+    """In Hz, what the bands are anchored to; None is the baseline's, or the fixed bands."""
+
+
+class Engine:
+    """One performer's processing. Raises AlphaloomError `unknown_unit`, or `wrong_baseline` for another headset's."""
+
+    def __init__(self, format: StreamFormat, options: Options | None = None, baseline: Baseline | None = None):
+        self.options = options or Options()
+        self.format = format
+        self.baseline = baseline
+        self.on_clean: Callable[[np.ndarray, np.ndarray, np.ndarray], None] | None = None
+        """Called with (n,) times, (channels, n) filtered µV and (channels,) quality, for what needs several performers."""
+        self.to_microvolts = np.array(units.scales(format, self.options.unit))
+        """(channels,) what the stream's numbers are multiplied by."""
+        self._grid = Grid() if format.rate <= 0 else None
+        self._measured = False
+        if baseline:
+            baseline.check(format.channels)
+        self._vigil = quality.Vigil()
+        self._events: list[Event] = []
+        self._timeline = Timeline(format.rate or GUESSED_RATE)
+        self._plan(self._timeline.rate)
+
+    @property
+    def density(self) -> np.ndarray | None:
+        """(channels, bins) in µV²/Hz, averaged over some seconds; None until there is one."""
+        return self._slow.density
+
+    @property
+    def posterior(self) -> np.ndarray:
+        """(channels,) of bool: parietal and occipital ones."""
+        return self._layout.posterior
+
+    @property
+    def hz(self) -> np.ndarray:
+        """(bins,) frequencies of `density`."""
+        return self._spectrum.hz
+
+    @property
+    def until_update(self) -> int:
+        """How many more samples the next frame needs."""
+        return max(1, self._due - self._count)
+
+    def push(
+        self, times: np.ndarray, values: np.ndarray, arrived: float | None = None, epoch: float | None = None
+    ) -> list[Frame]:
+        """(n,) stamps in seconds and (n, channels) values in the stream's unit. The frames that they complete.
+
+        `arrived` is when they came, on the stamps' clock; `epoch` that clock's zero in seconds since 1970. Without
+        them the newest sample is taken to be now.
+        """
+        started = wall.perf_counter()
+        if not len(times):
+            return []
+        times, values = np.asarray(times, float), np.asarray(values, float)
+        if self._grid:
+            times, values = self._grid.push(times, values)
+            if self._grid.rate is None or not len(times):
+                return []
+            if not self._measured:
+                self._measured = True
+                self._timeline = Timeline(self._grid.rate)
+                self._plan(self._grid.rate)
+        arrived = float(times[-1]) if arrived is None else arrived
+        epoch = wall.time() - arrived if epoch is None else epoch
+        frames = []
+        for span in self._timeline.push(times):
+            for event in span.events:
+                self._events.append(event)
+                if event.kind == "rate":
+                    self._plan(span.rate)
+                else:
+                    self._restart()
+            for frame, end in self._take(span.times, values[span.start : span.stop]):
+                frames.append(_finish(frame, end, arrived, epoch, started))
+        return frames
+
+    def silence(self, now: float, age: float, epoch: float) -> Frame:
+        """The frame of a stream that sends nothing: no features, no quality. `now` on the stamps' clock."""
+        nothing = dict.fromkeys(self.performer.channels, 0.0)
+        return Frame(now + epoch, {}, self.format.name, nothing, self._vigil.step(now, 0.0), age, self._take_events())
+
+    # -- set-up ---------------------------------------------------------------------------------------------
+
+    def _plan(self, rate: float) -> None:
+        """Everything that depends on the rate."""
+        o = self.options
+        channels = self.format.channels
+        layout = self._layout = Layout.of(channels, rate)
+        self._lines = [hz for hz in ((o.mains_hz,) if o.mains_hz else (50.0, 60.0)) if hz < filters.HIGHEST * rate]
+        high_pass, notches = filters.high_pass(rate, o.high_pass_hz), filters.notches(rate, self._lines)
+        self._high_pass = filters.Filter(high_pass, len(channels))
+        self._notch = filters.Filter(notches, len(channels)) if len(notches) else None
+        delay = filters.group_delay(np.vstack([high_pass, notches]), rate)
+        self._length = round(o.window_s * rate)
+        self._spectrum = spectrum.Spectrum(self._length, rate)
+        peak = o.alpha_peak or (self.baseline.alpha_peak if self.baseline else None)
+        self._bands = spectrum.anchored(peak)
+        self._summing = self._spectrum.summing(list(self._bands.values()))
+        self._emg = emg_bins(self._spectrum.hz, rate) * self._spectrum.step
+        self._ring = filters.Ring(len(channels), self._length)
+        self._averages = Averages(layout, o.updates_hz)
+        self._slow = Slow(layout, self._spectrum.hz, rate)
+        self._latency = Latency(group_delay=delay, half_window=o.window_s / 2)
+        self._quality = np.ones(len(channels))
+        self._unusual = 1.0
+        if not o.only_bands:
+            self._raw = filters.Ring(len(channels), self._length)
+            self._hum = filters.Ring(len(channels), self._length)
+            self._missing = filters.Ring(len(channels), self._length, bool)
+            self._blocks = quality.Blocks(list(layout.regions), o.window_s)
+            self._block = max(4, round(quality.BLOCK_S * rate))
+            muscles = filters.muscles(rate)
+            self._muscle = filters.Filter(muscles, len(channels)) if muscles is not None else None
+            self._muscles = filters.Ring(len(channels), self._block)
+            self._potato = quality.Potato()
+        self._last = np.zeros(len(channels))
+        self.performer = Performer(
+            self.format.name,
+            rate,
+            dict(zip(channels, layout.regions, strict=True)),
+            self.options.unit or self.format.unit,
+            layout.missing,
+            self.baseline.hash if self.baseline else "",
+            peak,
+        )
+        self._restart()
+
+    def _restart(self) -> None:
+        """A segment begins: no filter and no window remembers the last one."""
+        self._high_pass.reset()
+        if self._notch:
+            self._notch.reset()
+        self._ring.clear()
+        self._count = self._updates = self._last_due = 0
+        self._due = self._length
+        self._slow_due = self._implausible = 0
+        self._slow_found: dict[str, Feature] = {}
+        if not self.options.only_bands:
+            for ring in (self._raw, self._hum, self._missing, self._muscles):
+                ring.clear()
+            self._blocks.clear()
+            if self._muscle:
+                self._muscle.reset()
+
+    # -- samples --------------------------------------------------------------------------------------------
+
+    def _take(self, times: np.ndarray, values: np.ndarray) -> list[tuple[Frame, float]]:
+        """Samples of one segment, cut where blocks end and updates fall due."""
+        samples = (values * self.to_microvolts).T
+        missing = ~np.isfinite(samples) | (np.abs(samples) > LIMIT_UV)
+        if missing.any():
+            samples = self._held(samples, missing)
+        self._last = samples[:, -1].copy()
+        hum = self._high_pass.push(samples)
+        clean = self._notch.push(hum) if self._notch else hum
+        muscle = self._muscle.push(clean) if not self.options.only_bands and self._muscle else None
+        done = []
+        start = 0
+        while start < len(times):
+            stop = min(len(times), start + self._due - self._count)
+            if not self.options.only_bands:
+                stop = min(stop, start + self._block - self._count % self._block)
+            part = slice(start, stop)
+            self._ring.push(clean[:, part])
+            self._count += stop - start
+            if not self.options.only_bands:
+                self._raw.push(samples[:, part])
+                self._hum.push(hum[:, part])
+                self._missing.push(missing[:, part])
+                self._muscles.push(muscle[:, part] if muscle is not None else np.zeros_like(clean[:, part]))
+                if self._count % self._block == 0:
+                    at = times[stop - 1] + (np.arange(self._block) - self._block + 1) / self.performer.rate
+                    self._events += self._blocks.push(at, self._ring.last(self._block), self._muscles.last(self._block))
+            if self._count == self._due:
+                end = float(times[stop - 1])
+                if not self.options.only_bands:
+                    self._tell_missing(end, self._count - self._last_due)
+                self._updates += 1
+                self._last_due = self._due
+                self._due = self._length + round(self._updates * self.performer.rate / self.options.updates_hz)
+                frame, overall = self._frame()
+                echo = not self.options.only_bands and self._blocks.echo
+                signal = self._vigil.step(end, overall, echo)
+                done.append((replace(frame, signal=signal, events=self._take_events()), end))
+            start = stop
+        if self.on_clean:
+            self.on_clean(times, clean, self._quality)
+        return done
+
+    def _held(self, samples: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """Samples that are no numbers replaced by the channel's last one, so that filters live on."""
+        index = np.where(missing, -1, np.arange(samples.shape[1]))
+        newest = np.maximum.accumulate(index, axis=1)
+        padded = np.concatenate([self._last[:, None], np.where(missing, 0, samples)], axis=1)
+        return np.take_along_axis(padded, newest + 1, axis=1)
+
+    def _tell_missing(self, end: float, since: int) -> None:
+        """Samples that were no numbers, among those `since` the last frame."""
+        struck = self._missing.last(min(since, self._length)).any(axis=1)
+        if struck.any():
+            names = ", ".join(self.format.channels[n] for n in np.flatnonzero(struck))
+            self._events.append(Event("not_finite", end, f"{names}: NaN, infinite or beyond 1 V"))
+
+    # -- a window -------------------------------------------------------------------------------------------
+
+    def _frame(self) -> tuple[Frame, float]:
+        """What the window says, times yet to be filled in, and the quality of the whole."""
+        window = self._ring.window
+        if self.options.only_bands:
+            return self._bands_frame(self._spectrum(window)), 1.0
+        used = self._layout.groups[""]
+        good = self._trust(window)
+        if self.options.reference == "average" and (good[used] >= quality.GOOD).any():
+            window = window - window[used & (good >= quality.GOOD)].mean(axis=0)
+        density = self._spectrum(window)
+        if self._count >= self._slow_due:
+            self._slow_due = self._count + round(self.performer.rate)
+            smoothed = replace(self._latency, smoothing=SLOW_S)
+            self._slow_found = {
+                name: self._feature(name, *found, smoothed if name == "exponent" else self._latency)
+                for name, found in self._slow.push(density, window, good).items()
+            }
+        powers = density @ self._summing
+        found = self._averages.push(powers, density @ self._emg, good, self._blocks.ocular)
+        if "emg" in self._layout.missing:
+            found.pop("emg", None)
+        found |= asymmetries(self._layout, powers[:, _ALPHA], good)
+        if (calm := self._slow.calm(density, good, self._bands["alpha"])) is not None:
+            found["calm"] = calm
+        features = {name: self._feature(name, *one, self._latency) for name, one in found.items()}
+        channels = dict(zip(self.format.channels, np.round(good, 3).tolist(), strict=True))
+        return Frame(0.0, features | self._slow_found, self.format.name, channels), float(good[used].mean())
+
+    def _trust(self, window: np.ndarray) -> np.ndarray:
+        """(channels,) quality of the window that the rings hold."""
+        good = quality.window_quality(self._hum.window, window, self._missing.window, self.performer.rate, self._lines)
+        good = np.where(self._blocks.struck, 0.0, good * quality.clipped(self._raw.window))
+        if self._count >= self._slow_due:
+            self._unusual = self._potato.look(window, self._layout.groups[""] & (good >= quality.GOOD))
+            self._check_unit(window)
+        self._quality = good * self._unusual
+        return self._quality
+
+    def _check_unit(self, window: np.ndarray) -> None:
+        """Once a second: amplitudes that no EEG has, for some seconds on end, mean that the unit is wrong."""
+        rms = float(np.median(window[self._layout.groups[""]].std(axis=1)))
+        low, high = units.PLAUSIBLE_RMS
+        self._implausible = 0 if low <= rms <= high else self._implausible + 1
+        if self._implausible == IMPLAUSIBLE_S:
+            text = f"{rms:.3g} µV RMS is no EEG. Is the unit really {self.performer.unit!r}? State it: --unit volts"
+            self._events.append(Event("implausible", 0.0, text))
+
+    def _bands_frame(self, density: np.ndarray) -> Frame:
+        powers, everybody = density @ self._summing, np.ones(len(density))
+        found = self._averages.push(powers, everybody, everybody, everybody < 0)
+        features = {name: self._feature(name, *one, self._latency) for name, one in found.items() if name != "emg"}
+        return Frame(0.0, features, self.format.name)
+
+    def _feature(self, name: str, value: float, confidence: float, latency: Latency) -> Feature:
+        z = self.baseline.z(name, value) if self.baseline else REFERENCE.z(name, value)
+        return Feature(value, z, confidence, 0.0, latency)
+
+    def _take_events(self) -> tuple[Event, ...]:
+        events, self._events = tuple(self._events), []
+        return events
+
+
+def _finish(frame: Frame, end: float, arrived: float, epoch: float, started: float) -> Frame:
+    """What is only known now: when the window ended, and what each latency came to."""
+    compute, chunk = wall.perf_counter() - started, max(0.0, arrived - end)
+    # Few latencies are shared by many features.
+    spent = {id(f.latency): replace(f.latency, chunk=chunk, compute=compute) for f in frame.features.values()}
+    features = {n: Feature(f.value, f.z, f.confidence, end, spent[id(f.latency)]) for n, f in frame.features.items()}
+    return replace(frame, time=end + epoch, features=features, age=chunk)
