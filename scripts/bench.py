@@ -1,6 +1,7 @@
 """Benchmarks: things compared in one run, turn by turn, with medians.
 
 python3 scripts/bench.py loop [--json FILE]
+python3 scripts/bench.py eeg [--quick] [--json FILE]
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+import bench_eeg
+import bench_eeg_figures
+import bench_result
 import environments
 import processes
+from bench_result import result
 
 ROOT = environments.ROOT
 
@@ -23,24 +28,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=BENCHES)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and cases, to try it")
     options = parser.parse_args()
     processes.end_on_signals()
     try:
-        results = BENCHES[options.name]()
+        measure, show = BENCHES[options.name]
+        results = measure(options.quick)
     except (environments.SetupError, processes.ChildError) as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1
-    for r in results:
-        goal = f"{r['direction']} {r['goal']:g}" if r["goal"] is not None else ""
-        shown = "–" if r["value"] is None else f"{r['value']:.4g} {r['unit']}"
-        print(f"{r['name']:<56} {shown:>14}  {goal:<8} {({True: 'holds', False: 'MISSED'}).get(r['holds'], '')}")
+    show(results)
     if options.json:
         options.json.write_text(json.dumps({"bench": options.name, "results": results}, indent=1))
     return 0
 
 
-def loop() -> list[dict]:
+def loop(quick: bool = False) -> list[dict]:
     """One picture from Blender's request to Blender's texture, beside the bare diffusers call for the same picture."""
+    rounds = 5 if quick else ROUNDS
     python, blender = environments.main_python(), environments.blender_python()
     with tempfile.TemporaryDirectory(prefix="alphaloom-") as folder, processes.Children(Path(folder) / "logs") as children:
         children.start("broker", [python, "-m", "broker", "0", "--no-eeg", "--data", Path(folder) / "data"])
@@ -59,7 +64,7 @@ def loop() -> list[dict]:
             for command, side in ((blender, "ours"), (python, "bare"))
         ]
         try:
-            times = [[_turn(process) for process in turns] for _ in range(ROUNDS + 1)][1:]  # the first warms up
+            times = [[_turn(process) for process in turns] for _ in range(rounds + 1)][1:]  # the first warms up
         finally:
             for process in turns:
                 process.kill()
@@ -67,17 +72,18 @@ def loop() -> list[dict]:
     ours, bare = ([t[side] for t in times] for side in (0, 1))
     ratios = sorted(a / b for a, b in times)
     return [
-        _result("request to texture, median", median(ours) * 1e3, "ms"),
-        _result("bare diffusers call, median", median(bare) * 1e3, "ms"),
-        _result(f"ratio of the two, median of {ROUNDS} pairs", median(ratios), "", 1.25, "<="),
-        _result("ratio, lowest quarter", ratios[ROUNDS // 4], ""),
-        _result("ratio, highest quarter", ratios[-1 - ROUNDS // 4], ""),
-        _result("added by the loop, median", median([a - b for a, b in times]) * 1e3, "ms"),
+        result("request to texture, median", median(ours) * 1e3, "ms"),
+        result("bare diffusers call, median", median(bare) * 1e3, "ms"),
+        result(f"ratio of the two, median of {rounds} pairs", median(ratios), "", 1.25, "<="),
+        result("ratio, lowest quarter", ratios[rounds // 4], ""),
+        result("ratio, highest quarter", ratios[-1 - rounds // 4], ""),
+        result("added by the loop, median", median([a - b for a, b in times]) * 1e3, "ms"),
     ]
 
 
 ROUNDS = 15
-BENCHES = {"loop": loop}
+BENCHES = {"loop": (loop, bench_result.show), "eeg": (bench_eeg.eeg, bench_eeg_figures.show)}
+"""What measures, and what prints."""
 
 
 def _turn(process: subprocess.Popen[str]) -> float:
@@ -88,11 +94,6 @@ def _turn(process: subprocess.Popen[str]) -> float:
         if line.startswith("seconds "):
             return float(line.split()[1])
     raise processes.ChildError(f"{process.args[1]} ended; its last words are above")  # type: ignore[index]
-
-
-def _result(name: str, value: float, unit: str, goal: float | None = None, direction: str = "") -> dict:
-    holds = None if goal is None else value <= goal if direction == "<=" else value >= goal
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "direction": direction, "holds": holds}
 
 
 if __name__ == "__main__":

@@ -43,6 +43,15 @@ def main_python(dev: bool = False, cpu_torch: bool = False) -> Path:
     return _environment(".venv", Path(sys.executable), files, ["--extra-index-url", CPU_TORCH_INDEX] if cpu_torch else [])
 
 
+def bench_python() -> Path:
+    """The Python of `.venv-bench`: the programs that `bench.py eeg` compares with, pared down to what they load.
+
+    Their own lists of packages are long (goofi-pipe's has some hundred) and hardly any is used without a window, so
+    requirements-bench.txt names what is, and pip adds nothing to it.
+    """
+    return _environment(".venv-bench", Path(sys.executable), ["requirements-bench.txt"], ["--no-deps"])
+
+
 def blender_python(line: str | None = None) -> Path:
     """The Python of the environment with `bpy`, for one line or the best that this machine has a Python for."""
     for name in [line] if line else BLENDERS:
