@@ -35,6 +35,7 @@ class Baseline:
     channels: dict[str, str] = field(default_factory=dict)
     """Channel to region, in the stream's order."""
     unit: str = ""
+    reference: str = "none"
     rate: float = 0.0
     alpha_peak: float | None = None
     warnings: tuple[str, ...] = ()
@@ -53,15 +54,21 @@ class Baseline:
         median, deviation = self.features[name]
         return (value - median) / deviation
 
-    def check(self, channels: Iterable[str]) -> None:
-        """Raise AlphaloomError `wrong_baseline` when it was made with other channels."""
-        if list(channels) != list(self.channels):
-            raise AlphaloomError(
-                "wrong_baseline",
-                f"The baseline was made with the channels {', '.join(self.channels)}; this stream has "
-                f"{', '.join(channels)}. Make one with this headset: python -m signals baseline",
-                channels=list(channels),
-            )
+    def check(self, channels: Iterable[str], reference: str) -> None:
+        """Raise AlphaloomError `wrong_baseline` when it was made with other channels or another reference."""
+        channels = list(channels)
+        if channels != list(self.channels):
+            mine, other = f"the channels {', '.join(self.channels)}", ", ".join(channels)
+        elif reference != self.reference:
+            mine, other = f"the reference {self.reference!r}", repr(reference)
+        else:
+            return
+        raise AlphaloomError(
+            "wrong_baseline",
+            f"The baseline was made with {mine}; this stream has {other}. Make one for it: python -m signals baseline",
+            channels=channels,
+            reference=reference,
+        )
 
     def save(self, path: Path) -> None:
         Path(path).write_text(json.dumps(asdict(self) | {"hash": self.hash}, indent=1), encoding="utf-8")
@@ -103,7 +110,7 @@ REFERENCE = Baseline(
 Nobody's baseline: a frame of a performer without one says so."""
 
 
-def of(frames: dict[Phase, list[Frame]], performer: Performer) -> Baseline:
+def of(frames: dict[Phase, list[Frame]], performer: Performer, reference: str = "none") -> Baseline:
     """The baseline that the frames of the two phases make.
 
     Raises AlphaloomError `baseline_not_clean` when less than `CLEAN_SHARE` of a phase can be used.
@@ -131,6 +138,7 @@ def of(frames: dict[Phase, list[Frame]], performer: Performer) -> Baseline:
         performer.stream,
         dict(performer.channels),
         performer.unit,
+        reference,
         performer.rate,
         performer.alpha_peak,
         tuple(_warnings(by_phase, performer.alpha_peak)),

@@ -33,6 +33,7 @@ class Calibration:
     """
 
     def __init__(self, format: StreamFormat, options: Options | None = None):
+        self._unit = (options.unit if options else "") or format.unit
         self._format = replace(format, unit="microvolts", units=())
         self._options = replace(options or Options(), unit="")
         self._pieces: dict[Phase, list[tuple[np.ndarray, np.ndarray]]] = {phase: [] for phase in PHASES}
@@ -51,7 +52,8 @@ class Calibration:
             peak = spectrum.alpha_peak(engine.hz, np.exp(np.nanmean(np.log(mean), axis=0)))
         anchored = replace(self._options, alpha_peak=peak)
         runs = {phase: self._run(phase, anchored) for phase in PHASES}
-        return baseline.of({phase: frames for phase, (frames, _, _) in runs.items()}, runs["closed"][2].performer)
+        frames = {phase: run[0] for phase, run in runs.items()}
+        return baseline.of(frames, replace(runs["closed"][2].performer, unit=self._unit), anchored.reference)
 
     def _run(self, phase: Phase, options: Options) -> tuple[list[Frame], list[np.ndarray], Engine]:
         engine = Engine(self._format, options)

@@ -16,7 +16,7 @@ from protocol.model import Event, Feature, Frame, Latency, Performer
 
 from . import filters, quality, spectrum, units
 from .baseline import REFERENCE, Baseline
-from .features import SLOW_S, Averages, Layout, Slow, asymmetries, emg_bins
+from .features import SLOW_S, Averages, Layout, Slow, asymmetries, band_powers, emg_bins
 from .stream import StreamFormat
 from .timeline import Grid, Timeline
 
@@ -44,6 +44,19 @@ class Options:
     """In Hz, what the bands are anchored to; None is the baseline's, or the fixed bands."""
 
 
+@dataclass(frozen=True)
+class _Arrival:
+    """When a chunk came, on the stamps' clock; that clock's zero in seconds since 1970; when work on it began."""
+
+    at: float
+    epoch: float
+    started: float
+
+    def latency(self, known: Latency, end: float) -> Latency:
+        """Of a window that ends at `end` and has been computed by now."""
+        return replace(known, chunk=max(0.0, self.at - end), compute=wall.perf_counter() - self.started)
+
+
 class Engine:
     """One performer's processing. Raises AlphaloomError `unknown_unit`, or `wrong_baseline` for another headset's."""
 
@@ -58,7 +71,7 @@ class Engine:
         self._grid = Grid() if format.rate <= 0 else None
         self._measured = False
         if baseline:
-            baseline.check(format.channels)
+            baseline.check(format.channels, self.options.reference)
         self._vigil = quality.Vigil()
         self._events: list[Event] = []
         self._timeline = Timeline(format.rate or GUESSED_RATE)
@@ -114,8 +127,7 @@ class Engine:
                     self._plan(span.rate)
                 else:
                     self._restart()
-            for frame, end in self._take(span.times, values[span.start : span.stop]):
-                frames.append(_finish(frame, end, arrived, epoch, started))
+            frames += self._take(span.times, values[span.start : span.stop], _Arrival(arrived, epoch, started))
         return frames
 
     def silence(self, now: float, age: float, epoch: float) -> Frame:
@@ -132,9 +144,11 @@ class Engine:
         layout = self._layout = Layout.of(channels, rate)
         self._lines = [hz for hz in ((o.mains_hz,) if o.mains_hz else (50.0, 60.0)) if hz < filters.HIGHEST * rate]
         high_pass, notches = filters.high_pass(rate, o.high_pass_hz), filters.notches(rate, self._lines)
-        self._high_pass = filters.Filter(high_pass, len(channels))
-        self._notch = filters.Filter(notches, len(channels)) if len(notches) else None
-        delay = filters.group_delay(np.vstack([high_pass, notches]), rate)
+        whole = np.vstack([high_pass, notches])
+        # Quality looks at the hum that the notches take out, so it needs what is between the two.
+        self._high_pass = filters.Filter(whole if o.only_bands else high_pass, len(channels))
+        self._notch = filters.Filter(notches, len(channels)) if len(notches) and not o.only_bands else None
+        delay = filters.group_delay(whole, rate)
         self._length = round(o.window_s * rate)
         self._spectrum = spectrum.Spectrum(self._length, rate)
         peak = o.alpha_peak or (self.baseline.alpha_peak if self.baseline else None)
@@ -188,7 +202,7 @@ class Engine:
 
     # -- samples --------------------------------------------------------------------------------------------
 
-    def _take(self, times: np.ndarray, values: np.ndarray) -> list[tuple[Frame, float]]:
+    def _take(self, times: np.ndarray, values: np.ndarray, arrival: _Arrival) -> list[Frame]:
         """Samples of one segment, cut where blocks end and updates fall due."""
         samples = (values * self.to_microvolts).T
         missing = ~np.isfinite(samples) | (np.abs(samples) > LIMIT_UV)
@@ -222,10 +236,7 @@ class Engine:
                 self._updates += 1
                 self._last_due = self._due
                 self._due = self._length + round(self._updates * self.performer.rate / self.options.updates_hz)
-                frame, overall = self._frame()
-                echo = not self.options.only_bands and self._blocks.echo
-                signal = self._vigil.step(end, overall, echo)
-                done.append((replace(frame, signal=signal, events=self._take_events()), end))
+                done.append(self._frame(end, arrival))
             start = stop
         if self.on_clean:
             self.on_clean(times, clean, self._quality)
@@ -247,72 +258,65 @@ class Engine:
 
     # -- a window -------------------------------------------------------------------------------------------
 
-    def _frame(self) -> tuple[Frame, float]:
-        """What the window says, times yet to be filled in, and the quality of the whole."""
+    def _frame(self, end: float, arrival: _Arrival) -> Frame:
+        """What the window that ends at `end` says."""
         window = self._ring.window
         if self.options.only_bands:
-            return self._bands_frame(self._spectrum(window)), 1.0
+            bands = band_powers(self._layout, self._spectrum(window) @ self._summing)
+            latency = arrival.latency(self._latency, end)
+            features = {name: self._feature(name, value, 1.0, end, latency) for name, value in bands.items()}
+            return Frame(end + arrival.epoch, features, self.format.name, age=max(0.0, arrival.at - end))
         used = self._layout.groups[""]
-        good = self._trust(window)
+        good = self._trust(window, end)
         if self.options.reference == "average" and (good[used] >= quality.GOOD).any():
             window = window - window[used & (good >= quality.GOOD)].mean(axis=0)
         density = self._spectrum(window)
-        if self._count >= self._slow_due:
-            self._slow_due = self._count + round(self.performer.rate)
-            smoothed = replace(self._latency, smoothing=SLOW_S)
-            self._slow_found = {
-                name: self._feature(name, *found, smoothed if name == "exponent" else self._latency)
-                for name, found in self._slow.push(density, window, good).items()
-            }
         powers = density @ self._summing
         found = self._averages.push(powers, density @ self._emg, good, self._blocks.ocular)
         if "emg" in self._layout.missing:
             found.pop("emg", None)
         found |= asymmetries(self._layout, powers[:, _ALPHA], good)
+        slow = self._slow.push(density, window, good) if self._count >= self._slow_due else None
         if (calm := self._slow.calm(density, good, self._bands["alpha"])) is not None:
             found["calm"] = calm
-        features = {name: self._feature(name, *one, self._latency) for name, one in found.items()}
-        channels = dict(zip(self.format.channels, np.round(good, 3).tolist(), strict=True))
-        return Frame(0.0, features | self._slow_found, self.format.name, channels), float(good[used].mean())
+        latency = arrival.latency(self._latency, end)
+        if slow is not None:
+            self._slow_due = self._count + round(self.performer.rate)
+            late = {"exponent": replace(latency, smoothing=SLOW_S)}
+            self._slow_found = {name: self._feature(name, *one, end, late.get(name, latency)) for name, one in slow.items()}
+        features = {name: self._feature(name, *one, end, latency) for name, one in found.items()}
+        return Frame(
+            end + arrival.epoch,
+            features | self._slow_found,
+            self.format.name,
+            dict(zip(self.format.channels, np.round(good, 3).tolist(), strict=True)),
+            self._vigil.step(end, float(good[used].mean()), self._blocks.echo),
+            max(0.0, arrival.at - end),
+            self._take_events(),
+        )
 
-    def _trust(self, window: np.ndarray) -> np.ndarray:
+    def _trust(self, window: np.ndarray, end: float) -> np.ndarray:
         """(channels,) quality of the window that the rings hold."""
         good = quality.window_quality(self._hum.window, window, self._missing.window, self.performer.rate, self._lines)
         good = np.where(self._blocks.struck, 0.0, good * quality.clipped(self._raw.window))
         if self._count >= self._slow_due:
             self._unusual = self._potato.look(window, self._layout.groups[""] & (good >= quality.GOOD))
-            self._check_unit(window)
+            self._check_unit(window, end)
         self._quality = good * self._unusual
         return self._quality
 
-    def _check_unit(self, window: np.ndarray) -> None:
+    def _check_unit(self, window: np.ndarray, end: float) -> None:
         """Once a second: amplitudes that no EEG has, for some seconds on end, mean that the unit is wrong."""
         rms = float(np.median(window[self._layout.groups[""]].std(axis=1)))
         low, high = units.PLAUSIBLE_RMS
         self._implausible = 0 if low <= rms <= high else self._implausible + 1
         if self._implausible == IMPLAUSIBLE_S:
             text = f"{rms:.3g} µV RMS is no EEG. Is the unit really {self.performer.unit!r}? State it: --unit volts"
-            self._events.append(Event("implausible", 0.0, text))
+            self._events.append(Event("implausible", end, text))
 
-    def _bands_frame(self, density: np.ndarray) -> Frame:
-        powers, everybody = density @ self._summing, np.ones(len(density))
-        found = self._averages.push(powers, everybody, everybody, everybody < 0)
-        features = {name: self._feature(name, *one, self._latency) for name, one in found.items() if name != "emg"}
-        return Frame(0.0, features, self.format.name)
-
-    def _feature(self, name: str, value: float, confidence: float, latency: Latency) -> Feature:
-        z = self.baseline.z(name, value) if self.baseline else REFERENCE.z(name, value)
-        return Feature(value, z, confidence, 0.0, latency)
+    def _feature(self, name: str, value: float, confidence: float, end: float, latency: Latency) -> Feature:
+        return Feature(value, (self.baseline or REFERENCE).z(name, value), confidence, end, latency)
 
     def _take_events(self) -> tuple[Event, ...]:
         events, self._events = tuple(self._events), []
         return events
-
-
-def _finish(frame: Frame, end: float, arrived: float, epoch: float, started: float) -> Frame:
-    """What is only known now: when the window ended, and what each latency came to."""
-    compute, chunk = wall.perf_counter() - started, max(0.0, arrived - end)
-    # Few latencies are shared by many features.
-    spent = {id(f.latency): replace(f.latency, chunk=chunk, compute=compute) for f in frame.features.values()}
-    features = {n: Feature(f.value, f.z, f.confidence, end, spent[id(f.latency)]) for n, f in frame.features.items()}
-    return replace(frame, time=end + epoch, features=features, age=chunk)

@@ -93,6 +93,12 @@ def _table(logs: np.ndarray) -> np.ndarray:
     return np.vstack([logs[:5], powers / powers.sum(axis=0), engage, logs[5:]])
 
 
+def band_powers(layout: Layout, powers: np.ndarray) -> dict[str, float]:
+    """What (channels, bands) powers in µV² say of all channels together, whatever their quality."""
+    logs = np.log10(np.maximum(powers[layout.groups[""]].T, 1e-12))
+    return dict(zip(KINDS[:-1], _table(logs).mean(axis=1).tolist(), strict=True))
+
+
 class Averages:
     """Averages over groups of channels, unmoved by who is missing."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from .engine import Engine, Options
 from .lsl import Inlet, Markers, Query
 from .stream import StreamFormat
 
+LOOK_S = 0.02
 SILENT_S = 0.5
 """After this long without a sample, frames say so, ten a second."""
 GONE_S = 5.0
@@ -45,7 +45,8 @@ class Listener:
         """Of the stream that was last heard."""
         self.on_samples = on_samples
         self._inlet: Inlet | None = None
-        self._heard = self._told = 0.0
+        self._search: pylsl.ContinuousResolver | None = None
+        self._heard = self._newest = self._told = 0.0
 
     @property
     def performer(self) -> Performer | None:
@@ -63,33 +64,37 @@ class Listener:
     def close(self) -> None:
         if self._inlet:
             self._inlet.close()
-        self._inlet = None
+        self._inlet = self._search = None
 
     def _connect(self, timeout: float) -> None:
+        self._search = self._search or self.query.search()
+        end = time.monotonic() + timeout
+        while not (found := self._search.results()):
+            if time.monotonic() >= end:
+                return
+            time.sleep(LOOK_S)
+        inlet = None
         try:
-            inlet = Inlet(self.query, timeout)
-        except AlphaloomError as error:
-            self.problem = error.message
-            if error.code != "no_stream":
-                time.sleep(timeout)  # it answers at once, and would again
-            return
-        try:
+            inlet = Inlet(found[0])
             if self.engine is None or self.engine.format != inlet.format:
                 self.engine = Engine(inlet.format, self.options, self.baseline)
         except AlphaloomError as error:
             self.problem = error.message
-            inlet.close()
-            time.sleep(timeout)
+            if inlet:
+                inlet.close()
+            time.sleep(timeout)  # it would answer the same at once
             return
-        self._inlet, self.problem = inlet, ""
+        self._inlet, self._search, self.problem = inlet, None, ""
         self._heard = pylsl.local_clock()
 
     def _pull(self, timeout: float) -> list[Frame]:
         assert self._inlet and self.engine
+        # Asleep until the sample that completes the next frame is due: waiting in liblsl would wake for every sample.
+        rest = self._newest + self.engine.until_update / self.engine.performer.rate - pylsl.local_clock()
+        rest = min(max(rest, 0.0), timeout)
+        time.sleep(rest)
         try:
-            # Woken when the next frame can be made, and not for every sample.
-            least = self.engine.until_update
-            values, times = self._inlet.pull(min(timeout, SILENT_S), least)
+            values, times = self._inlet.pull(timeout - rest, self.engine.until_update)
         except AlphaloomError as error:
             self._drop(error.message)
             return []
@@ -98,7 +103,7 @@ class Listener:
             if now - self._heard > GONE_S:
                 self._drop(f"The LSL stream {self._inlet.format.name!r} has sent nothing for {GONE_S:g} s.")
             return []
-        self._heard = now
+        self._heard, self._newest = now, float(times[-1])
         if self.on_samples:
             self.on_samples(self._inlet.format, times, values * self.engine.to_microvolts)
         return self.engine.push(times, values, now, time.time() - now)
@@ -117,23 +122,17 @@ class Listener:
 
 
 class Cues:
-    """The markers of the stream of texts that `query` means; it is looked for now and then while it is not there."""
-
-    AGAIN_S, LOOK_S = 1.0, 0.3
+    """The markers of the stream of texts that `query` means, whenever it is there."""
 
     def __init__(self, query: Query):
-        self._query, self._looked = query, -math.inf
+        self._query = query
+        self._search = query.search()
         self._inlet: Markers | None = None
 
     def pull(self) -> list[tuple[float, str]]:
         """(time on the local LSL clock, text) of what has come. Raises AlphaloomError `unusable_stream`."""
-        if self._inlet is None and time.monotonic() - self._looked > self.AGAIN_S:
-            try:
-                self._inlet = Markers(self._query, self.LOOK_S)
-            except AlphaloomError as error:
-                if error.code != "no_stream":
-                    raise
-            self._looked = time.monotonic()
+        if self._inlet is None and (found := self._search.results()):
+            self._inlet = Markers(found[0])
         return self._inlet.pull() if self._inlet else []
 
     def close(self) -> None:

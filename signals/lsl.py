@@ -15,6 +15,8 @@ from .stream import StreamFormat
 
 MAX_PULL = 4096
 BUFFER_S = 60
+ANSWER_S = 5.0
+"""How long a stream that was found may take to answer."""
 _OWN_CONFIG = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
 
 
@@ -52,30 +54,33 @@ class Query:
     def __str__(self) -> str:
         return {"name": "named", "type": "of type", "source_id": "with the source id"}[self.property] + f" {self.value!r}"
 
-    def find(self, timeout: float) -> list[pylsl.StreamInfo]:
-        """Streams that fit, as soon as there is one; none after `timeout` seconds."""
-        return pylsl.resolve_byprop(self.property, self.value, timeout=timeout)
+    def find(self, timeout: float = 10.0) -> pylsl.StreamInfo:
+        """A stream that fits, as soon as there is one. Raises AlphaloomError `no_stream` after `timeout` seconds."""
+        found = pylsl.resolve_byprop(self.property, self.value, timeout=timeout)
+        if not found:
+            raise AlphaloomError(
+                "no_stream",
+                f"No LSL stream {self} within {timeout:g} s. Start the headset's LSL program, or "
+                "'python -m signals synth' for a synthetic one.",
+                query=str(self),
+                timeout=timeout,
+            )
+        return found[0]
+
+    def search(self) -> pylsl.ContinuousResolver:
+        """Looks for streams that fit for as long as it is kept; its `results()` are those that are there."""
+        return pylsl.ContinuousResolver(self.property, self.value, forget_after=2.0)
 
 
 class Inlet:
-    """An LSL inlet for one numeric stream. Raises AlphaloomError `no_stream` and `unusable_stream`.
+    """An LSL inlet for one numeric stream that has been found. Raises AlphaloomError `no_stream` when it does not answer
+    and `unusable_stream` for texts.
 
     It does not reconnect by itself, so that a stream that comes back with another format is noticed: `pull` raises
     `stream_lost`.
     """
 
-    def __init__(self, query: Query | str | None = None, timeout: float = 10.0):
-        query = query if isinstance(query, Query) else Query.parse(query)
-        found = query.find(timeout)
-        if not found:
-            raise AlphaloomError(
-                "no_stream",
-                f"No LSL stream {query} within {timeout:g} s. Start the headset's LSL program, or "
-                "'python -m signals synth' for a synthetic one.",
-                query=str(query),
-                timeout=timeout,
-            )
-        stream = found[0]
+    def __init__(self, stream: pylsl.StreamInfo):
         if stream.channel_format() == pylsl.cf_string:
             raise AlphaloomError(
                 "unusable_stream",
@@ -85,8 +90,8 @@ class Inlet:
         # Clock sync only: liblsl's dejitter would smear a gap over its neighbours (a gap of 2 s becomes a step of 4 ms).
         self._inlet = pylsl.StreamInlet(stream, max_buflen=BUFFER_S, recover=False, processing_flags=pylsl.proc_clocksync)
         try:
-            info = self._inlet.info(timeout=timeout)
-            self._inlet.open_stream(timeout=timeout)
+            info = self._inlet.info(timeout=ANSWER_S)
+            self._inlet.open_stream(timeout=ANSWER_S)
         except (pylsl.util.TimeoutError, pylsl.util.LostError) as problem:
             raise AlphaloomError(
                 "no_stream", f"The LSL stream {stream.name()!r} was announced but does not answer: {problem}."
@@ -111,16 +116,16 @@ class Inlet:
 
 
 class Markers:
-    """An inlet for a stream of texts. Raises AlphaloomError `no_stream` and `unusable_stream`."""
+    """An inlet for a stream of texts that has been found. Raises AlphaloomError `unusable_stream`.
 
-    def __init__(self, query: Query, timeout: float = 10.0):
-        found = query.find(timeout)
-        if not found:
-            raise AlphaloomError("no_stream", f"No LSL stream {query} within {timeout:g} s.", query=str(query))
-        if found[0].channel_format() != pylsl.cf_string:
-            raise AlphaloomError("unusable_stream", f"The LSL stream {found[0].name()!r} carries no texts.")
-        self._inlet = pylsl.StreamInlet(found[0], processing_flags=pylsl.proc_clocksync)
-        self._inlet.open_stream(timeout=timeout)
+    Unlike EEG's it reconnects by itself: nothing of a text's format can have changed.
+    """
+
+    def __init__(self, stream: pylsl.StreamInfo):
+        if stream.channel_format() != pylsl.cf_string:
+            raise AlphaloomError("unusable_stream", f"The LSL stream {stream.name()!r} carries no texts.")
+        self._inlet = pylsl.StreamInlet(stream, processing_flags=pylsl.proc_clocksync)
+        self._inlet.open_stream(timeout=ANSWER_S)
 
     def pull(self) -> list[tuple[float, str]]:
         """(time in seconds of the local LSL clock, text) of what has come since."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pylsl
 import pytest
+from data import columns, muse
 
 from protocol.model import Frame
 from signals.engine import Options
@@ -79,6 +81,20 @@ def test_a_gap_in_the_stream_is_told(programs, stream_name: str, listen) -> None
     programs.synth(stream_name, "--schedule", "relaxed:4,gap:1,relaxed:60", "--wait")
     frames = until(listen(), lambda f: any(e.kind == "gap" for e in f.events))
     assert frames[-1].signal == "good" or frames[-1].features == {}
+
+
+def test_a_real_recording_that_is_replayed_has_all_its_gaps_and_no_window_spans_one(programs, stream_name: str, listen) -> None:
+    times, _ = columns(muse("gaps.csv"))
+    steps = np.diff(times)
+    gaps = np.flatnonzero(steps > 0.02 + 1 / 256) + 1
+    assert len(gaps) == 3
+    listener = listen()
+    programs.replay(stream_name, muse("gaps.csv"), "--speed", "4", "--wait")
+    frames = until(listener, lambda f: f.signal == "lost")  # the recording is over
+    heard = [(e.time, f) for f in frames for e in f.events if e.kind == "gap"]
+    assert np.diff([at for at, _ in heard]) == pytest.approx(np.diff(times[gaps]), abs=2e-3)
+    ends = [next(iter(f.features.values())).time for f in frames if f.features]
+    assert ends and not any(at + 0.005 < end < at + 2 - 0.05 for at, _ in heard for end in ends)
 
 
 def test_a_stream_of_unknown_unit_says_how_to_state_it(programs, stream_name: str, listen) -> None:

@@ -32,7 +32,7 @@ def test_a_stream_is_meant_by_name_type_or_source_id(text: str | None, query: Qu
 def test_the_inlet_knows_channels_rate_units_and_types(programs, stream_name: str) -> None:
     programs.synth(stream_name)
     for query in (stream_name, f"name={stream_name}"):
-        inlet = Inlet(query, timeout=20)
+        inlet = Inlet(Query.parse(query).find(20))
         assert inlet.format == StreamFormat(
             stream_name, 256.0, ("TP9", "AF7", "AF8", "TP10"), "synth:drifting:0", "microvolts", (), ("EEG",) * 4
         )
@@ -41,7 +41,7 @@ def test_the_inlet_knows_channels_rate_units_and_types(programs, stream_name: st
 
 def test_a_stream_is_found_by_its_source_id(stream_name: str) -> None:
     outlet = Outlet(StreamFormat("any", 100.0, ("Cz",), stream_name))
-    inlet = Inlet(f"id={stream_name}", timeout=20)
+    inlet = Inlet(Query.parse(f"id={stream_name}").find(20))
     assert inlet.format.name == "any" and inlet.format.channels == ("Cz",)
     inlet.close()
     del outlet
@@ -49,17 +49,17 @@ def test_a_stream_is_found_by_its_source_id(stream_name: str) -> None:
 
 def test_no_stream_within_the_timeout_says_what_to_do(stream_name: str) -> None:
     with pytest.raises(AlphaloomError, match="python -m signals synth") as caught:
-        Inlet(stream_name, timeout=0.3)
+        Inlet(Query.parse(stream_name).find(0.3))
     assert caught.value.code == "no_stream"
 
 
 def test_a_marker_stream_is_refused_as_eeg_and_eeg_as_markers(stream_name: str) -> None:
     texts = pylsl.StreamOutlet(pylsl.StreamInfo(stream_name, "Markers", 1, 0, pylsl.cf_string, stream_name))
     with pytest.raises(AlphaloomError, match="carries texts"):
-        Inlet(stream_name, timeout=20)
+        Inlet(Query.parse(stream_name).find(20))
     numbers = Outlet(StreamFormat(stream_name + "-eeg", 100.0, ("Cz",)))
     with pytest.raises(AlphaloomError, match="carries no texts"):
-        Markers(Query("name", stream_name + "-eeg"), timeout=20)
+        Markers(Query("name", stream_name + "-eeg").find(20))
     del texts, numbers
 
 
@@ -67,7 +67,7 @@ def test_a_marker_stream_is_refused_as_eeg_and_eeg_as_markers(stream_name: str) 
 def test_every_numeric_format_arrives(format: str, stream_name: str) -> None:
     kind = getattr(pylsl, f"cf_{format}")
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo(stream_name[:50] + format, "EEG", 2, 100, kind, stream_name + format))
-    inlet = Inlet(stream_name[:50] + format, timeout=20)
+    inlet = Inlet(Query.parse(stream_name[:50] + format).find(20))
     outlet.wait_for_consumers(20)
     outlet.push_chunk([[1, -2], [3, 100]], [1.0, 2.0])
     values, times = inlet.pull(20, 2)
@@ -79,7 +79,7 @@ def test_every_numeric_format_arrives(format: str, stream_name: str) -> None:
 
 def test_samples_keep_the_stamps_they_were_given_and_a_backlog_comes_whole(stream_name: str) -> None:
     outlet = Outlet(StreamFormat(stream_name, 1000.0, ("A", "B")))
-    inlet = Inlet(stream_name, timeout=20)
+    inlet = Inlet(Query.parse(stream_name).find(20))
     assert outlet.wait_for_listener(20)
     times = np.arange(9000) / 1000
     times[5000:] += 2.0  # a gap that must not be smeared
@@ -96,7 +96,7 @@ def test_samples_keep_the_stamps_they_were_given_and_a_backlog_comes_whole(strea
 
 def test_a_stream_that_ends_is_told(stream_name: str) -> None:
     outlet = Outlet(StreamFormat(stream_name, 100.0, ("A",)))
-    inlet = Inlet(stream_name, timeout=20)
+    inlet = Inlet(Query.parse(stream_name).find(20))
     del outlet
     with pytest.raises(AlphaloomError) as caught:
         for _ in range(100):
@@ -106,7 +106,7 @@ def test_a_stream_that_ends_is_told(stream_name: str) -> None:
 
 def test_markers_arrive_with_their_times(stream_name: str) -> None:
     outlet = pylsl.StreamOutlet(pylsl.StreamInfo(stream_name, "Markers", 1, 0, pylsl.cf_string, stream_name))
-    markers = Markers(Query("name", stream_name), timeout=20)
+    markers = Markers(Query("name", stream_name).find(20))
     outlet.wait_for_consumers(20)
     when = pylsl.local_clock()
     outlet.push_sample(["begin"], when)
