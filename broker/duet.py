@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protocol.model import Frame
+from protocol.model import Feature, Frame
 
 if TYPE_CHECKING:
     from signals.engine import Engine
@@ -20,6 +20,8 @@ CHANCE, SPREAD = 0.2, 0.2
 middle, and 0.6 is a z of 2."""
 STALE_S = 2.0
 """A window that ended so long ago is of a performer who has gone."""
+HOLD_S, HELD = 8.0, 0.4
+"""While there is none, the last one stays for so long, with a confidence that holds and does not move."""
 
 
 class Duet:
@@ -28,6 +30,7 @@ class Duet:
 
         self._synchrony = Synchrony()
         self._lock = threading.Lock()
+        self._last: Feature | None = None
 
     def join(self, number: int, engine: Engine) -> None:
         """Performer 1 or 2 is heard by this engine from now on."""
@@ -43,6 +46,12 @@ class Duet:
             return frame
         with self._lock:
             found = self._synchrony.feature()
-        if found is None or abs(found.time - max(one.time for one in frame.features.values())) > STALE_S:
-            return frame
-        return replace(frame, features=frame.features | {NAME: replace(found, z=(found.value - CHANCE) / SPREAD)})
+        newest = max(frame.features.values(), key=lambda one: one.time)
+        if found is not None and abs(found.time - newest.time) <= STALE_S:
+            latency = replace(newest.latency, half_window=found.latency.half_window)
+            self._last = replace(found, z=(found.value - CHANCE) / SPREAD, latency=latency)
+            return replace(frame, features=frame.features | {NAME: self._last})
+        # A clench of one is in the other's windows too, and no reason to go back to neutral: it holds.
+        if self._last and abs(newest.time - self._last.time) <= HOLD_S:
+            return replace(frame, features=frame.features | {NAME: replace(self._last, confidence=HELD)})
+        return frame

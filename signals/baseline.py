@@ -107,16 +107,16 @@ REFERENCE = Baseline(
     }
 )
 """What adults' relative powers are roughly like at rest, so that something can be played before anybody calibrates.
-Nobody's baseline: a frame of a performer without one says so."""
+Nobody's baseline: `Performer.baseline` is then empty."""
 
 
-def of(frames: dict[Phase, list[Frame]], performer: Performer, reference: str = "none") -> Baseline:
-    """The baseline that the frames of the two phases make.
+def of(frames: dict[Phase, list[Frame]], performer: Performer, reference: str = "none", expected: int = 0) -> Baseline:
+    """The baseline that the frames of the two phases make; `expected` is how many each would have without gaps.
 
     Raises AlphaloomError `baseline_not_clean` when less than `CLEAN_SHARE` of a phase can be used.
     """
     for phase in PHASES:
-        clean = sum(map(_is_clean, frames[phase])) / max(1, len(frames[phase]))
+        clean = sum(map(_is_clean, frames[phase])) / max(1, expected, len(frames[phase]))
         if clean < CLEAN_SHARE:
             raise AlphaloomError(
                 "baseline_not_clean",

@@ -42,8 +42,8 @@ class Calibration:
         """(n,) stamps in seconds, (n, channels) in µV."""
         self._pieces[phase].append((times, values))
 
-    def result(self) -> Baseline:
-        """Raises AlphaloomError `baseline_not_clean`."""
+    def result(self, seconds: float = 0.0) -> Baseline:
+        """Raises AlphaloomError `baseline_not_clean`. `seconds` is how long each phase was meant to be."""
         _, densities, engine = self._run("closed", self._options)
         peak = None
         if densities:
@@ -52,8 +52,9 @@ class Calibration:
             peak = spectrum.alpha_peak(engine.hz, np.exp(np.nanmean(np.log(mean), axis=0)))
         anchored = replace(self._options, alpha_peak=peak)
         runs = {phase: self._run(phase, anchored) for phase in PHASES}
+        expected = round(max(0.0, seconds - anchored.window_s) * anchored.updates_hz)
         frames = {phase: run[0] for phase, run in runs.items()}
-        return baseline.of(frames, replace(runs["closed"][2].performer, unit=self._unit), anchored.reference)
+        return baseline.of(frames, replace(runs["closed"][2].performer, unit=self._unit), anchored.reference, expected)
 
     def _run(self, phase: Phase, options: Options) -> tuple[list[Frame], list[np.ndarray], Engine]:
         engine = Engine(self._format, options)
@@ -96,7 +97,7 @@ def guide(listener: Listener, say: Callable[[str], None], seconds: float = PHASE
         now = None
     say("\aDone. You may open your eyes.")
     assert gathered
-    return gathered.result()
+    return gathered.result(seconds)
 
 
 def _frames(listener: Listener, seconds: float, timeout: float) -> Iterator[Frame]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from protocol.errors import AlphaloomError
 from protocol.model import Event, Feature, Frame, Latency, Performer
 
 from . import filters, quality, spectrum, units
@@ -20,9 +21,13 @@ from .features import SLOW_S, Averages, Layout, Slow, asymmetries, band_powers, 
 from .stream import StreamFormat
 from .timeline import Grid, Timeline
 
+RATES = (32.0, 100_000.0)
 GUESSED_RATE = 250.0
 """Of an irregular stream, until it has been measured."""
 IMPLAUSIBLE_S = 5
+FEWEST_TO_AVERAGE = 3
+"""Good channels that an average reference needs; with fewer it would take the signal itself away."""
+MOST_EVENTS = 50  # between two frames
 _ALPHA = list(spectrum.BANDS).index("alpha")
 LIMIT_UV = 1e6
 """No sample is larger; what is, is no measurement."""
@@ -42,6 +47,18 @@ class Options:
     unit: str = ""
     alpha_peak: float | None = None
     """In Hz, what the bands are anchored to; None is the baseline's, or the fixed bands."""
+
+
+def usable(rate: float, name: str) -> float:
+    """The rate in Hz. Raises AlphaloomError `unusable_rate` when it cannot carry alpha."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AlphaloomError(
+            "unusable_rate",
+            f"The stream {name!r} has {rate:g} Hz; EEG needs {RATES[0]:g} to {RATES[1]:g} Hz. Name the EEG stream itself, "
+            "or set the rate in its program.",
+            rate=rate,
+        )
+    return rate
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,8 @@ class Engine:
         self.format = format
         self.baseline = baseline
         self.on_clean: Callable[[np.ndarray, np.ndarray, np.ndarray], None] | None = None
-        """Called with (n,) times, (channels, n) filtered µV and (channels,) quality, for what needs several performers."""
+        """Called with (n,) times, (channels, n) filtered µV and (channels,) quality of the channels that count, for what
+        needs several performers."""
         self.to_microvolts = np.array(units.scales(format, self.options.unit))
         """(channels,) what the stream's numbers are multiplied by."""
         self._grid = Grid() if format.rate <= 0 else None
@@ -74,7 +92,7 @@ class Engine:
             baseline.check(format.channels, self.options.reference)
         self._vigil = quality.Vigil()
         self._events: list[Event] = []
-        self._timeline = Timeline(format.rate or GUESSED_RATE)
+        self._timeline = Timeline(usable(format.rate or GUESSED_RATE, format.name))
         self._plan(self._timeline.rate)
 
     @property
@@ -115,20 +133,24 @@ class Engine:
                 return []
             if not self._measured:
                 self._measured = True
-                self._timeline = Timeline(self._grid.rate)
+                self._timeline = Timeline(usable(self._grid.rate, self.format.name))
                 self._plan(self._grid.rate)
         arrived = float(times[-1]) if arrived is None else arrived
         epoch = wall.time() - arrived if epoch is None else epoch
         frames = []
         for span in self._timeline.push(times):
             for event in span.events:
-                self._events.append(event)
+                self.tell(event)
                 if event.kind == "rate":
-                    self._plan(span.rate)
+                    self._plan(usable(span.rate, self.format.name))
                 else:
                     self._restart()
             frames += self._take(span.times, values[span.start : span.stop], _Arrival(arrived, epoch, started))
         return frames
+
+    def tell(self, event: Event) -> None:
+        """Put an event into the next frame."""
+        self._events = [*self._events[1 - MOST_EVENTS :], event]
 
     def silence(self, now: float, age: float, epoch: float) -> Frame:
         """The frame of a stream that sends nothing: no features, no quality. `now` on the stamps' clock."""
@@ -228,7 +250,9 @@ class Engine:
                 self._muscles.push(muscle[:, part] if muscle is not None else np.zeros_like(clean[:, part]))
                 if self._count % self._block == 0:
                     at = times[stop - 1] + (np.arange(self._block) - self._block + 1) / self.performer.rate
-                    self._events += self._blocks.push(at, self._ring.last(self._block), self._muscles.last(self._block))
+                    self._events += self._blocks.push(
+                        at, *(ring.last(self._block) for ring in (self._raw, self._ring, self._muscles))
+                    )
             if self._count == self._due:
                 end = float(times[stop - 1])
                 if not self.options.only_bands:
@@ -239,7 +263,8 @@ class Engine:
                 done.append(self._frame(end, arrival))
             start = stop
         if self.on_clean:
-            self.on_clean(times, clean, self._quality)
+            used = self._layout.groups[""]
+            self.on_clean(times, clean[used], self._quality[used])
         return done
 
     def _held(self, samples: np.ndarray, missing: np.ndarray) -> np.ndarray:
@@ -268,13 +293,11 @@ class Engine:
             return Frame(end + arrival.epoch, features, self.format.name, age=max(0.0, arrival.at - end))
         used = self._layout.groups[""]
         good = self._trust(window, end)
-        if self.options.reference == "average" and (good[used] >= quality.GOOD).any():
+        if self.options.reference == "average" and (good[used] >= quality.GOOD).sum() >= FEWEST_TO_AVERAGE:
             window = window - window[used & (good >= quality.GOOD)].mean(axis=0)
         density = self._spectrum(window)
         powers = density @ self._summing
         found = self._averages.push(powers, density @ self._emg, good, self._blocks.ocular)
-        if "emg" in self._layout.missing:
-            found.pop("emg", None)
         found |= asymmetries(self._layout, powers[:, _ALPHA], good)
         slow = self._slow.push(density, window, good) if self._count >= self._slow_due else None
         if (calm := self._slow.calm(density, good, self._bands["alpha"])) is not None:
@@ -298,7 +321,7 @@ class Engine:
     def _trust(self, window: np.ndarray, end: float) -> np.ndarray:
         """(channels,) quality of the window that the rings hold."""
         good = quality.window_quality(self._hum.window, window, self._missing.window, self.performer.rate, self._lines)
-        good = np.where(self._blocks.struck, 0.0, good * quality.clipped(self._raw.window))
+        good = np.where(self._blocks.struck, 0.0, good * quality.clipped(self._raw.window) * self._blocks.relaxed)
         if self._count >= self._slow_due:
             self._unusual = self._potato.look(window, self._layout.groups[""] & (good >= quality.GOOD))
             self._check_unit(window, end)
@@ -318,5 +341,5 @@ class Engine:
         return Feature(value, (self.baseline or REFERENCE).z(name, value), confidence, end, latency)
 
     def _take_events(self) -> tuple[Event, ...]:
-        events, self._events = tuple(self._events), []
+        events, self._events = tuple(self._events[-MOST_EVENTS:]), []
         return events

@@ -68,6 +68,9 @@ class Layout:
             missing["blink"] = "no frontal channel"
         if emg_band(rate) is None:
             missing["emg"] = f"{rate:g} Hz is too slow for muscles: 170 Hz would do"
+        slow = [band for band, (_, top) in BANDS.items() if top > 0.48 * rate]
+        affected = [f"log_{band}" for band in slow] + (list(_SHARE) if slow else []) + (["engage"] if "beta" in slow else [])
+        missing |= dict.fromkeys(affected, f"{rate:g} Hz is too slow for {' and '.join(slow)}")
         return cls(channels, regions, groups, pairs, posterior, missing)
 
 
@@ -96,14 +99,15 @@ def _table(logs: np.ndarray) -> np.ndarray:
 def band_powers(layout: Layout, powers: np.ndarray) -> dict[str, float]:
     """What (channels, bands) powers in µV² say of all channels together, whatever their quality."""
     logs = np.log10(np.maximum(powers[layout.groups[""]].T, 1e-12))
-    return dict(zip(KINDS[:-1], _table(logs).mean(axis=1).tolist(), strict=True))
+    means = _table(logs).mean(axis=1).tolist()
+    return {kind: mean for kind, mean in zip(KINDS[:-1], means, strict=True) if kind not in layout.missing}
 
 
 class Averages:
     """Averages over groups of channels, unmoved by who is missing."""
 
     def __init__(self, layout: Layout, updates_hz: float):
-        self._members = layout.groups
+        self._members, self._missing = layout.groups, layout.missing
         self._near = np.equal.outer(layout.regions, layout.regions).astype(float)
         self._centre = self._spread = np.full((len(MEASURED), len(layout.channels)), np.nan)
         self._rate = 1 / (CENTRE_S * updates_hz)
@@ -123,7 +127,8 @@ class Averages:
         use[1] &= ~ocular
         whole = self._complete(logs, use)
         values, known = _table(whole), ~np.isnan(whole[2])
-        sure = np.vstack([use[:5], np.repeat(good[None], len(KINDS) - 6, axis=0), use[5:]]) * quality
+        # The bands, their shares, engage, emg: delta and theta are also as shares what they are as powers.
+        sure = np.vstack([use[:5], use[:5], good, use[5:]]) * quality
         found = {}
         for suffix, members in self._members.items():
             there = members & known
@@ -132,7 +137,7 @@ class Averages:
             means = values[:, there].mean(axis=1)
             confidences = sure[:, members].mean(axis=1)
             for kind, value, confidence in zip(KINDS[: REGIONAL if suffix else None], means, confidences, strict=False):
-                if confidence > 0 and np.isfinite(value):
+                if confidence > 0 and kind not in self._missing and np.isfinite(value):
                     found[kind + suffix] = (float(value), float(confidence))
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -9,18 +10,23 @@ import numpy as np
 import pylsl
 
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Performer
+from protocol.model import Event, Frame, Performer
 
 from .baseline import Baseline
 from .engine import Engine, Options
-from .lsl import Inlet, Markers, Query
+from .lsl import BUFFER_S, Inlet, Markers, Query
 from .stream import StreamFormat
+
+log = logging.getLogger("signals")
 
 LOOK_S = 0.02
 SILENT_S = 0.5
 """After this long without a sample, frames say so, ten a second."""
 GONE_S = 5.0
 """After this long the stream is looked for anew: its program may have started again elsewhere."""
+
+AHEAD_S = 5.0
+"""Nobody's stamps are so far in the future, but those of another clock."""
 
 OnSamples = Callable[[StreamFormat, np.ndarray, np.ndarray], None]
 
@@ -46,7 +52,8 @@ class Listener:
         self.on_samples = on_samples
         self._inlet: Inlet | None = None
         self._search: pylsl.ContinuousResolver | None = None
-        self._heard = self._newest = self._told = 0.0
+        self._heard = self._newest = self._framed = self._since = self._told = 0.0
+        self._offset: float | None = None
 
     @property
     def performer(self) -> Performer | None:
@@ -85,7 +92,10 @@ class Listener:
             time.sleep(timeout)  # it would answer the same at once
             return
         self._inlet, self._search, self.problem = inlet, None, ""
-        self._heard = pylsl.local_clock()
+        self._offset = None
+        self._since = pylsl.local_clock()
+        self._heard = self._heard or self._since
+        self._framed = self._framed or self._since + self.options.window_s  # the first window takes its time
 
     def _pull(self, timeout: float) -> list[Frame]:
         assert self._inlet and self.engine
@@ -100,25 +110,50 @@ class Listener:
             return []
         now = pylsl.local_clock()
         if not len(times):
-            if now - self._heard > GONE_S:
+            if now - max(self._heard, self._since) > GONE_S:
                 self._drop(f"The LSL stream {self._inlet.format.name!r} has sent nothing for {GONE_S:g} s.")
             return []
+        times = self._on_our_clock(times, now)
         self._heard, self._newest = now, float(times[-1])
         if self.on_samples:
             self.on_samples(self._inlet.format, times, values * self.engine.to_microvolts)
-        return self.engine.push(times, values, now, time.time() - now)
+        try:
+            frames = self.engine.push(times, values, now, time.time() - now)
+        except AlphaloomError as error:
+            self._drop(error.message)
+            return []
+        except Exception as problem:  # whatever a stream may send, the performance goes on
+            log.exception("the analysis of %s failed and begins anew", self._inlet.format.name)
+            self.problem = f"The analysis of {self._inlet.format.name!r} failed and begins anew: {problem!r}."
+            self.engine = Engine(self._inlet.format, self.options, self.baseline)
+            return []
+        if frames:
+            self._framed, self.problem = now, ""
+        return frames
+
+    def _on_our_clock(self, times: np.ndarray, now: float) -> np.ndarray:
+        """Stamps of a program that does not use LSL's clock, moved by what they are off at the beginning."""
+        assert self.engine
+        if self._offset is None:
+            # A backlog is late by as much as there is room for it; what is off by more, or ahead, is another clock.
+            off = now - float(times[-1])
+            self._offset = off if not -AHEAD_S < off < 2 * BUFFER_S else 0.0
+            if self._offset:
+                self.engine.tell(Event("clock", now, f"the stamps are {off:.1f} s off LSL's clock, and are moved by that"))
+        return times + self._offset
 
     def _drop(self, problem: str) -> None:
         self.problem = problem
         self.close()
 
     def _silence(self) -> list[Frame]:
+        """A frame without features, where there has been none for a while: nothing comes, or no window gets full."""
         now = pylsl.local_clock()
-        age = now - self._heard
-        if self.engine is None or age < SILENT_S or now - self._told < 0.1:
+        quiet = now - self._framed
+        if self.engine is None or quiet < SILENT_S or now - self._told < 0.1:
             return []
         self._told = now
-        return [self.engine.silence(now, age, time.time() - now)]
+        return [self.engine.silence(now, now - self._heard, time.time() - now)]
 
 
 class Cues:

@@ -143,6 +143,7 @@ def _format(info: pylsl.StreamInfo) -> StreamFormat:
         return tuple(v or "" for v in values) if values and len(values) == count else ()
 
     labels = said(info.get_channel_labels()) or ("",) * count
+    labels = tuple("" if label in labels[:n] else label for n, label in enumerate(labels))  # a name means one channel
     units = said(info.get_channel_units())
     return StreamFormat(
         info.name(),

@@ -26,6 +26,9 @@ MISSING_SHARE = (0.0, 0.05)
 
 BURST_UV, BURST_TIMES, BURST_MOST_UV = 80.0, 6.0, 150.0
 MUSCLE_UV, MUSCLE_TIMES = 15.0, 4.0
+CALM_UV, TENSE_TIMES = 3.0, (1.5, 2.5)
+"""Muscles that are not clenched, only tense: at least this is usual, and by so much over the usual quality falls."""
+JAW_BLOCKS = 64
 OCULAR_UV, OCULAR_TIMES = 20.0, 4.0
 BLINK_UV, BLINK_S = 40.0, (0.04, 0.6)
 SETTLING = 8
@@ -86,7 +89,7 @@ class Blocks:
         self._span = int(np.ceil(window_s / BLOCK_S)) + 1
         self._levels: deque[np.ndarray] = deque(maxlen=_HISTORY)
         self._typical = np.full((3, len(regions)), np.nan)
-        self._jaw = False
+        self._jaw, self._jaws = False, 0
         self._above: tuple[float, float, float] | None = None
         self.clear()
 
@@ -95,12 +98,20 @@ class Blocks:
         n = len(self._frontal)
         self._struck: deque[np.ndarray] = deque([np.zeros(n, bool)], maxlen=self._span)
         self._ocular: deque[np.ndarray] = deque([np.zeros(n, bool)], maxlen=self._span)
+        self._fast: deque[np.ndarray] = deque(maxlen=self._span)
         self._above = None
         self._settling = SETTLING
 
     @property
     def struck(self) -> np.ndarray:
         return np.any(self._struck, axis=0)
+
+    @property
+    def relaxed(self) -> np.ndarray:
+        """(channels,) quality from how tense muscles have been in the window, by what is usual."""
+        if not self._fast or not np.isfinite(self._typical).all():
+            return np.ones(len(self._frontal))
+        return _falling(np.mean(self._fast, axis=0) / np.maximum(self._typical[1], CALM_UV), TENSE_TIMES)
 
     @property
     def echo(self) -> bool:
@@ -111,8 +122,8 @@ class Blocks:
     def ocular(self) -> np.ndarray:
         return np.any(self._ocular, axis=0)
 
-    def push(self, times: np.ndarray, clean: np.ndarray, muscle: np.ndarray) -> list[Event]:
-        """One block: (n,) times, (channels, n) filtered EEG and the same in the muscles' band. What happened in it."""
+    def push(self, times: np.ndarray, raw: np.ndarray, clean: np.ndarray, muscle: np.ndarray) -> list[Event]:
+        """One block: (n,) times, (channels, n) samples as they came, filtered, and in the muscles' band. What happened."""
         slow = np.abs(clean.mean(axis=1))
         levels = np.stack([np.sqrt((clean**2).mean(axis=1)), np.sqrt((muscle**2).mean(axis=1)), slow])
         broad, fast, _ = levels
@@ -124,22 +135,28 @@ class Blocks:
         settled = self._settling <= 0
         self._settling -= 1
         jaw = bool(tense[group].mean() > 0.5) and settled
-        self._struck.append(np.ones_like(tense) if jaw else tense | (burst & ~eyes))
+        # An amplifier that has stopped repeats its last sample: a filter would still give something for a while.
+        flat = raw.std(axis=1) < FLAT_UV[0]
+        self._struck.append(np.ones_like(tense) if jaw else tense | flat | (burst & ~eyes))
         self._ocular.append(eyes)
+        self._fast.append(fast)
         events = [Event("jaw", float(times[0]))] if jaw and not self._jaw else []
         self._jaw = jaw
-        if not jaw and settled:
+        self._jaws = self._jaws + 1 if jaw else 0
+        # What lasts is no clench but how this electrode is: it becomes the usual.
+        if settled and (not jaw or self._jaws > JAW_BLOCKS):
             self._levels.append(levels)
-            events += self._blinks(times, clean)
+        if settled and not jaw:
+            events += self._blinks(times, clean[self._frontal & ~self._struck[-1]])
         if (len(self._levels) >= 8 and len(self._levels) % 8 == 0) or len(self._levels) == _HISTORY:
             self._typical = np.median(self._levels, axis=0)
         return events
 
-    def _blinks(self, times: np.ndarray, clean: np.ndarray) -> list[Event]:
-        """Positive swings of the whole forehead, `BLINK_S` long; the event's time is the peak's."""
-        if not self._frontal.any():
+    def _blinks(self, times: np.ndarray, forehead: np.ndarray) -> list[Event]:
+        """Positive swings of most of the forehead's (channels, n), `BLINK_S` long; the event's time is the peak's."""
+        if not len(forehead):
             return []
-        forehead = clean[self._frontal].min(axis=0)
+        forehead = np.median(forehead, axis=0)
         found = []
         for time, value in zip(times, forehead, strict=True) if forehead.max() > BLINK_UV / 2 or self._above else ():
             if self._above is None:
@@ -202,15 +219,14 @@ class Potato:
         if len(channels) < 2:
             return 1.0
         covariance = np.cov(clean)
-        covariance += 1e-3 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
         quality = 1.0
         if len(self._seen) >= self.LEARN:
             part = np.ix_(channels, channels)
             if channels != self._channels or self._age >= self.REFIT:
-                self._fit(np.array([seen[part] for seen in self._seen]))
+                self._fit(np.array([_regular(seen[part]) for seen in self._seen]))
                 self._channels, self._age = channels, 0
             if self._potato is not None:
-                z = float(self._potato.transform(covariance[part][None])[0])  # type: ignore[attr-defined]
+                z = float(self._potato.transform(_regular(covariance[part])[None])[0])  # type: ignore[attr-defined]
                 quality = float(_falling(np.array(z), self.UNUSUAL)) if np.isfinite(z) else 1.0
         # Unusual ones too: the fit rejects outliers, and what stays unusual becomes the usual.
         self._seen.append(covariance)
@@ -224,3 +240,8 @@ class Potato:
             self._potato = Potato(threshold=3).fit(covariances)
         except (ValueError, np.linalg.LinAlgError):  # too few different ones: nothing can be said yet
             self._potato = None
+
+
+def _regular(covariance: np.ndarray) -> np.ndarray:
+    """A little of the mean variance on the diagonal: some references leave covariances without full rank."""
+    return covariance + 1e-3 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))

@@ -38,6 +38,8 @@ class Synchrony:
         heard = self._heard[performer]
         self._quality[performer] = float(quality.mean())
         mean = clean[good].mean(axis=0) if good.any() else np.full(len(times), np.nan)
+        if heard and times[0] < heard[-1][0][-1]:  # a clock that was set back: nothing before it compares
+            heard.clear()
         heard.append((times, mean))
         while heard and heard[0][0][-1] < times[-1] - 2 * WINDOW_S:
             heard.popleft()

@@ -23,8 +23,11 @@ GAP_SAMPLES = 2.5
 """A step between stamps that exceeds both is a gap."""
 BLOCK_S = 1.0
 BLOCKS = 20
-RATE_ERROR = 0.02
-"""The stream's rate is not what it said when the measured one is off by more than this part."""
+RATE_ERROR, GROSS_ERROR = 0.02, 0.1
+"""The stream's rate is not what it said when the one measured over four blocks is off by more than the first part, or
+over two by more than the second: packets' jitter takes no line that far."""
+RATES = (16.0, 100_000.0)
+"""Hz. What stamps say beyond that is no rate: they are of no use."""
 _FALSE_ALARMS, _FALSE_ALARMS_S, _MAX_TOLERANCE_S = 3, 10.0, 0.25
 _LONELY = 16  # samples in a row that each have a gap behind them: the stream is simply slower
 
@@ -101,7 +104,7 @@ class Timeline:
         self._old_line = (level + (self._filled - 1) / self.rate, step)
         self._lonely = [*self._lonely, step] if step > 0 and self._filled == 1 else []
         if len(self._lonely) >= _LONELY:
-            return self._change_rate(1 / float(np.median(self._lonely)))
+            return self._change_rate(1 / max(float(np.median(self._lonely)), 1e-9))
         if step < 0:
             return Event("clock_jump", stamp, f"the stamps went back by {-step:.3f} s")
         return Event("gap", stamp, f"{step - 1 / self.rate:.3f} s")
@@ -125,8 +128,8 @@ class Timeline:
         off = mean - (end - self._slope * (self._block - 1 - centre))
         self._judge_alarm()
         self._slopes = [*self._slopes, slope][-2:]
-        if len(self._slopes) == 2 and all(abs(s * self.rate - 1) > RATE_ERROR for s in self._slopes):
-            return self._change_rate(2 / sum(self._slopes))
+        if slope_now := self._other_slope(mean, centre):
+            return self._change_rate(1 / slope_now)
         if self._ends and abs(off) > max(2 * self._tolerance, 4 / self.rate) and abs(slope * self.rate - 1) <= RATE_ERROR:
             return Event("gap", self._last or 0.0, f"{off:.3f} s were lost unseen within the last second")
         self._ends = [*self._ends, (self._count + centre, mean)][-BLOCKS:]
@@ -142,11 +145,27 @@ class Timeline:
         self._filled = 0
         return None
 
+    def _other_slope(self, mean: float, centre: float) -> float:
+        """Seconds a sample, where the last blocks agree that it is another than expected; else 0."""
+        errors = [s * self.rate - 1 for s in self._slopes]
+        if len(errors) == 2 and (min(errors) > GROSS_ERROR or max(errors) < -GROSS_ERROR):
+            return max(sum(self._slopes) / 2, 1e-9)
+        if len(self._ends) >= 3:
+            at, means = np.array([*self._ends[-3:], (self._count + centre, mean)]).T
+            steps = np.diff(means) / np.diff(at) * self.rate - 1
+            if min(steps) > RATE_ERROR / 2 or max(steps) < -RATE_ERROR / 2:
+                slope = float(np.polyfit(at - at.mean(), means, 1)[0])
+                return max(slope, 1e-9) if abs(slope * self.rate - 1) > RATE_ERROR else 0.0
+        return 0.0
+
     def _change_rate(self, measured: float) -> Event:
-        was, self.rate = self.rate, _round_rate(measured)
-        self._tolerance = max(GAP_S, GAP_SAMPLES / self.rate)
         self._old_line, self._lonely = None, []
-        return Event("rate", self._last or 0.0, f"{was:g} Hz was expected, {self.rate:g} Hz came")
+        last = self._last or 0.0
+        if not RATES[0] <= measured <= RATES[1]:
+            return Event("bad_stamps", last, f"they say {measured:.3g} Hz: neither a rate nor times in seconds")
+        was, self.rate = self.rate, _round_rate(measured)
+        self._tolerance = max(self._tolerance, GAP_SAMPLES / self.rate)
+        return Event("rate", last, f"{was:g} Hz was expected, {self.rate:g} Hz came")
 
     def _judge_alarm(self) -> None:
         """Whether the last gap was none: the samples since lie on the line from before it."""
@@ -192,7 +211,9 @@ class Grid:
         if self.rate is None:
             if not len(self._times) or self._times[-1] - self._times[0] < self.MEASURE_S:
                 return empty
-            self.rate = _round_rate((len(self._times) - 1) / (self._times[-1] - self._times[0]))
+            # Of a fixed number of seconds, so that it does not matter how much came at once.
+            first = int(np.argmax(self._times - self._times[0] >= self.MEASURE_S))
+            self.rate = _round_rate(max(1.0, first) / max(float(self._times[first] - self._times[0]), 1e-6))
             self._next = self._times[0]
         grid_times, grid_values = [empty[0]], [empty[1]]
         steps = np.diff(self._times)

@@ -29,10 +29,14 @@ def scales(format: StreamFormat, stated: str = "") -> list[float]:
     """
     units = [stated] * len(format.channels) if stated else format.units or (format.unit,) * len(format.channels)
     found = []
-    for channel, unit in zip(format.channels, units, strict=True):
+    types = format.types or ("",) * len(format.channels)
+    for channel, unit, kind in zip(format.channels, units, types, strict=True):
         try:
             found.append(in_microvolts(unit))
         except KeyError:
+            if kind and kind.upper() != "EEG":  # an accelerometer, say, which nobody looks at
+                found.append(1.0)
+                continue
             says = f"says {unit!r}" if unit else "does not say"
             raise AlphaloomError(
                 "unknown_unit",

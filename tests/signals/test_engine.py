@@ -235,3 +235,59 @@ def test_only_bands_gives_the_same_powers_for_less() -> None:
     assert values_of(bands)["log_alpha"] == pytest.approx(values_of(every)["log_alpha"])
     assert not bands.quality and "complexity" not in bands.features
     assert bands.features["alpha"].latency != Latency()
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        lambda n: np.full(n, 1000.0),
+        lambda n: 1000 - np.arange(n) / 1000,
+        lambda n: 1e6 * (1000 + np.arange(n) / 256),
+        lambda n: 1000 + np.arange(n) / 0.9,
+        lambda n: np.random.default_rng(0).uniform(0, 1e9, n),
+    ],
+    ids=["constant", "backwards", "microseconds", "a sample a second", "random"],
+)
+def test_stamps_that_are_no_times_stop_nothing(stamps) -> None:
+    _, values = synthetic(8)
+    engine = Engine(FORMAT)
+    times = stamps(len(values))
+    frames = [f for n in range(0, len(values), 50) for f in engine.push(times[n : n + 50], values[n : n + 50])]
+    events = {e.kind for f in [*frames, engine.silence(2000.0, 0.1, 0.0)] for e in f.events}
+    assert events and events <= {"gap", "clock_jump", "bad_stamps"}
+    assert engine.performer.rate == 256
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0, 20.0])
+def test_a_rate_that_cannot_carry_alpha_is_refused(rate: float) -> None:
+    with pytest.raises(AlphaloomError, match=f"{rate:g} Hz") as caught:
+        Engine(replace(FORMAT, rate=rate))
+    assert caught.value.code == "unusable_rate"
+
+
+@pytest.mark.parametrize(("rate", "absent"), [(40.0, "beta"), (64.0, "gamma"), (80.0, "gamma")])
+def test_a_slow_stream_says_what_it_cannot_carry(rate: float, absent: str) -> None:
+    engine = Engine(StreamFormat("slow", rate, ("O1", "O2")))
+    times = np.arange(round(rate * 10)) / rate
+    frame = engine.push(times, np.random.default_rng(0).standard_normal((len(times), 2)) * 10)[-1]
+    assert f"log_{absent}" in engine.performer.missing and f"log_{absent}" not in frame.features
+    assert "alpha" not in frame.features and "log_alpha" in frame.features
+    assert ("engage" in frame.features) == (absent == "gamma")
+
+
+def test_an_average_reference_of_too_few_channels_takes_nothing_away() -> None:
+    times, values = synthetic(5)
+    frame = Engine(StreamFormat("one", 256.0, ("Cz",)), Options(reference="average")).push(times, values[:, :1])[-1]
+    assert frame.features["log_alpha"].value > 0
+
+
+@pytest.mark.parametrize("size", [1, 16, 5000])
+def test_the_rate_of_an_irregular_stream_does_not_depend_on_chunks(size: int) -> None:
+    rng = np.random.default_rng(3)
+    times = np.cumsum(rng.exponential(1 / 250, 5000))
+    engine = Engine(StreamFormat("irregular", 0.0, ("O1",)))
+    for n in range(0, len(times), size):
+        engine.push(times[n : n + size], np.zeros((len(times[n : n + size]), 1)))
+    assert engine.performer.rate == round(
+        (np.argmax(times - times[0] >= 3)) / (times[np.argmax(times - times[0] >= 3)] - times[0])
+    )

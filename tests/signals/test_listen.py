@@ -1,5 +1,6 @@
 """A performer, live: real streams of other processes that come, end and change."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -95,6 +96,39 @@ def test_a_real_recording_that_is_replayed_has_all_its_gaps_and_no_window_spans_
     assert np.diff([at for at, _ in heard]) == pytest.approx(np.diff(times[gaps]), abs=2e-3)
     ends = [next(iter(f.features.values())).time for f in frames if f.features]
     assert ends and not any(at + 0.005 < end < at + 2 - 0.05 for at, _ in heard for end in ends)
+
+
+def test_a_stream_with_dropouts_too_close_for_a_window_is_not_silently_stale(programs, stream_name: str, listen) -> None:
+    programs.synth(stream_name, "--schedule", ",".join(["relaxed:1.5,gap:0.1"] * 30), "--wait")
+    frames = until(listen(), lambda f: f.signal == "lost")
+    assert not any(f.features for f in frames) and frames[-1].age < 1
+    assert "gap" in [e.kind for f in frames for e in f.events]
+
+
+def test_stamps_of_another_clock_are_told_and_moved_to_ours(stream_name: str, listen) -> None:
+    info = pylsl.StreamInfo(stream_name, "EEG", 1, 256, pylsl.cf_float32, stream_name)
+    outlet = pylsl.StreamOutlet(info)
+    listener = listen(options=Options(unit="uV"))
+    while listener.problem:
+        listener.poll(0.2)
+    outlet.wait_for_consumers(20)
+    now = time.time()
+    outlet.push_chunk(np.random.default_rng(0).standard_normal((1024, 1)) * 10, list(now - 4 + np.arange(1024) / 256))
+    frames = until(listener, lambda f: bool(f.features))
+    assert "clock" in [e.kind for f in frames for e in f.events]
+    assert abs(frames[-1].features["log_alpha"].time - pylsl.local_clock()) < 60
+
+
+def test_a_mistake_in_the_analysis_is_told_and_the_listener_goes_on(programs, stream_name, listen, monkeypatch) -> None:
+    programs.synth(stream_name)
+    listener = listen()
+    until(listener, lambda f: bool(f.features))
+    with monkeypatch.context() as broken:
+        broken.setattr(listener.engine, "push", lambda *_: 1 / 0)
+        while "division by zero" not in listener.problem:
+            listener.poll(0.2)
+    until(listener, lambda f: bool(f.features))
+    assert listener.problem == ""
 
 
 def test_a_stream_of_unknown_unit_says_how_to_state_it(programs, stream_name: str, listen) -> None:

@@ -46,7 +46,8 @@ def push(blocks: Blocks, clean: np.ndarray, muscle: np.ndarray, start: float = 0
     events = []
     for n in range(0, clean.shape[1] - 31, 32):
         times = start + (n + np.arange(32)) / RATE
-        events += blocks.push(times, clean[:, n : n + 32], muscle[:, n : n + 32])
+        part = slice(n, n + 32)
+        events += blocks.push(times, clean[:, part], clean[:, part], muscle[:, part])
     return events
 
 
@@ -94,6 +95,32 @@ def test_a_blink_is_told_at_its_peak_and_spoils_slow_activity_at_the_forehead_on
     found = push(blocks, clean, eeg(4, 6, 2.0), 50.0)
     assert [e.kind for e in found] == ["blink"] and found[0].time == pytest.approx(51.0, abs=0.05)
     assert blocks.ocular.tolist() == [False, True, True, False] and not blocks.struck.any()
+
+
+def test_electrodes_that_are_noisy_from_the_beginning_are_no_clench_for_ever() -> None:
+    blocks = Blocks(MUSE, 2.0)
+    told = [e.kind for n in range(15) for e in push(blocks, eeg(4, n, 30.0), eeg(4, n + 50, 25.0))]
+    assert told.count("jaw") <= 1 and not blocks.struck.any()
+
+
+def test_a_dead_frontal_electrode_does_not_hide_blinks() -> None:
+    blocks = blocks_at_rest()
+    clean = eeg(4, 5, 5.0)
+    clean[2] += 120 * np.exp(-0.5 * ((TIME - 1.0) / 0.08) ** 2)
+    clean[1] = 0
+    assert [e.kind for e in push(blocks, clean, eeg(4, 6, 2.0))] == ["blink"]
+
+
+def test_muscles_that_are_only_tense_lower_quality_by_degrees() -> None:
+    blocks = blocks_at_rest()
+    for seed in range(10, 16):
+        push(blocks, eeg(4, seed, 8.0), eeg(4, seed + 10, 3.0))
+    np.testing.assert_allclose(blocks.relaxed, 1, atol=0.05)
+    push(blocks, eeg(4, 7, 8.0), eeg(4, 8, 6.0))
+    assert ((blocks.relaxed > 0.2) & (blocks.relaxed < 0.9)).all()
+    push(blocks, eeg(4, 7, 8.0), eeg(4, 8, 9.0))
+    push(blocks, eeg(4, 7, 8.0), eeg(4, 8, 9.0))
+    assert (blocks.relaxed < 0.5).all()
 
 
 def test_strong_hum_at_a_segments_beginning_is_no_clench() -> None:

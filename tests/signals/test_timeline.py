@@ -130,6 +130,16 @@ def test_every_gap_of_a_real_recording_is_found() -> None:
     assert [n for kind, n in found if kind == "gap"] == gaps.tolist()
 
 
+@pytest.mark.parametrize(("jitter", "most"), [(0.02, 15), (0.05, 25)])
+def test_packets_that_come_at_random_times_end_as_no_gaps_and_never_as_another_rate(jitter: float, most: int) -> None:
+    rng = np.random.default_rng(0)
+    times = stamps(120) + np.repeat(rng.normal(0, jitter, round(120 * RATE / 12)), 12)
+    timeline = Timeline(RATE)
+    found = events(push(timeline, times))
+    assert timeline.rate == RATE and "rate" not in [kind for kind, _ in found]
+    assert len(found) < most
+
+
 def test_an_irregular_stream_is_put_on_an_even_grid() -> None:
     rng = np.random.default_rng(1)
     times = np.arange(4000) / 200 + rng.uniform(0, 0.01, 4000)

@@ -9,6 +9,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 from protocol.model import Frame
 from signals import patch, patch_files
@@ -56,6 +57,35 @@ def excess(preset: str, brain: str, artefact: str, seed: int, channels: tuple[st
 @pytest.mark.parametrize("artefact", ARTEFACTS)
 def test_an_artefact_moves_no_parameter_by_more_than_a_twentieth_of_its_range(preset, brain, artefact) -> None:
     assert excess(preset, brain, ARTEFACTS[artefact], 0, MUSE) < MOST
+
+
+def spoilt(how: str, values: np.ndarray) -> np.ndarray:
+    """From 30 s to 45 s something that synthetic EEG has no state for."""
+    part = slice(30 * 256, 45 * 256)
+    values = values.copy()
+    if how == "frozen":  # what many drivers send when the headset is switched off
+        values[part] = values[part.start]
+    elif how == "one electrode frozen":
+        values[part, 0] = values[part.start, 0]
+    elif how == "tense":  # no clench, only a jaw that is not at rest
+        noise = np.random.default_rng(9).standard_normal((15 * 256, 4))
+        values[part] += 12 * sosfilt(butter(4, (20, 110), "bandpass", fs=256, output="sos"), noise, axis=0) / 0.83
+    return values
+
+
+@pytest.mark.parametrize("preset", patch_files.presets())
+@pytest.mark.parametrize("how", ["frozen", "one electrode frozen", "tense"])
+def test_what_is_no_brain_and_no_clench_either_moves_nothing_but_back_to_neutral(preset: str, how: str) -> None:
+    values = SyntheticEEG(2, "relaxed").read(256 * 60)
+    moved, clean = (
+        positions(preset, Engine(StreamFormat("trial", 256.0, MUSE)).push(np.arange(len(v)) / 256, v, arrived=0.0, epoch=EPOCH))
+        for v in (spoilt(how, values), values)
+    )
+    since = 10 * (30 - 2)
+    high, low = np.maximum.accumulate(clean[since:], axis=0), np.minimum.accumulate(clean[since:], axis=0)
+    if how != "one electrode frozen":  # long enough to be lost: it goes back to neutral, and no further
+        high, low = np.maximum(high, 0), np.minimum(low, 0)
+    assert np.maximum(moved[since:] - high, low - moved[since:]).max() / 2 < MOST
 
 
 @pytest.mark.long
