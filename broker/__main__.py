@@ -12,7 +12,7 @@ import uvicorn
 
 from protocol import DEFAULT_PORT, MAX_BINARY_BYTES
 from protocol.errors import AlphaloomError
-from signals import patch_files
+from signals import patch_files, units
 
 from .app import Options, create_app
 from .eeg import EegOptions
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             tuple(options.baseline),
             options.sham,
             float(options.mains),
-            options.unit,
+            units.stated(options.unit),
             options.reference,
             tuple(options.markers),
         )

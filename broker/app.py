@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,6 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from PIL import Image
-from pydantic import BaseModel, StrictBool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from protocol import MAX_BINARY_BYTES, VERSION, wire
@@ -40,10 +40,6 @@ class Options:
     """None does not listen at all."""
     patch: str | None = None
     """A preset or a file; None plays the one that was played last."""
-
-
-class Sham(BaseModel):
-    on: StrictBool
 
 
 def create_app(options: Options) -> FastAPI:
@@ -112,10 +108,16 @@ def create_app(options: Options) -> FastAPI:
         return request.app.state.hub.eeg_report()
 
     @app.put("/sham")
-    async def put_sham(request: Request, sham: Sham) -> dict[str, bool]:
+    async def put_sham(request: Request) -> dict[str, bool]:
         _same_origin(request.headers)
-        await request.app.state.hub.set_sham(sham.on)
-        return {"on": sham.on}
+        try:  # whatever the content type says: this is typed in haste, in the dark
+            on = json.loads(await request.body())["on"]
+            if not isinstance(on, bool):
+                raise TypeError
+        except (ValueError, TypeError, KeyError):
+            raise AlphaloomError("bad_sham", 'Send {"on": true} or {"on": false}.') from None
+        await request.app.state.hub.set_sham(on)
+        return {"on": on}
 
     @app.get("/jobs/{job}")
     async def one_job(job: str) -> dict[str, Any]:

@@ -96,6 +96,8 @@ class Ears:
         if self._sham:
             hub.player.recording = self._recording.format.name
             runs.append(self._play_sham)
+        for number, query in enumerate(self._queries, 1):
+            hub.set_performer(number, None, f"looking for the LSL stream {query}")
         for number, run in enumerate(runs, 1):
             thread = threading.Thread(target=self._keep_on, args=(run,), name=f"eeg-{number}")
             thread.start()
@@ -111,6 +113,9 @@ class Ears:
         while not self._stop.is_set():
             try:
                 run()
+            except AlphaloomError as error:
+                log.warning("%s", error.message)
+                return  # nothing that begins again would mend it
             except Exception:
                 log.exception("the EEG's analysis failed and begins again")
                 self._stop.wait(AGAIN_S)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .engine import Options
 
 LISTENER_S = 1.0
+_QUERY = "NAME, type=TYPE or id=SOURCE_ID (else the first of type EEG)"
+_SCHEDULE = "one state after another, relaxed:20,jaw:2,relaxed:20"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,9 +51,9 @@ def _add_synth(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     make = commands.add_parser("synth", help="an LSL outlet of seeded synthetic EEG")
     states = make.add_mutually_exclusive_group()
     states.add_argument("--state", choices=synth.NAMES, default="drifting", help="for ever in this state")
-    states.add_argument("--schedule", metavar="STATE:SECONDS,...", help="one state after another, relaxed:20,jaw:2,relaxed:20")
+    states.add_argument("--schedule", type=_said, metavar="STATE:SECONDS,...", help=_SCHEDULE)
     make.add_argument("--seed", type=_natural, default=0)
-    make.add_argument("--name", default="AlphaloomSynth", help="the stream's name")
+    make.add_argument("--name", type=_said, default="AlphaloomSynth", help="the stream's name")
     make.add_argument("--channels", default=",".join(synth.CHANNELS), help="electrodes of the 10-20 system, Fp1,Fz,O2")
     make.add_argument("--rate", type=_positive, default=synth.RATE, help="Hz")
     make.add_argument("--unit", default="microvolts", help="of the numbers and in the metadata: microvolts, volts ...")
@@ -65,12 +67,7 @@ def _synth(options: argparse.Namespace) -> None:
     state = options.schedule or options.state
     channels = tuple(name.strip() for name in options.channels.split(","))
     eeg = synth.SyntheticEEG(options.seed, state, channels, options.rate)
-    try:
-        scale = 1 / units.in_microvolts(options.unit)
-    except KeyError:
-        raise AlphaloomError(
-            "unknown_unit", f"{options.unit!r} is no unit of EEG. Use microvolts, millivolts, nanovolts or volts."
-        ) from None
+    scale = 1 / units.in_microvolts(units.stated(options.unit))
     stream = StreamFormat(options.name, eeg.rate, channels, f"synth:{state}:{options.seed}", options.unit)
     outlet = Outlet(stream)
     print(f"signals: {options.name!r}, {state}, {eeg.rate:g} Hz, {', '.join(channels)}", flush=True)
@@ -142,6 +139,9 @@ def _baseline(options: argparse.Namespace) -> None:
     from .listen import Listener
     from .lsl import Query
 
+    if options.out.exists() or not options.out.parent.is_dir():  # known before two minutes are spent on it
+        why = "it is there already" if options.out.exists() else f"there is no folder {str(options.out.parent)!r}"
+        raise AlphaloomError("cannot_write", f"Cannot write {str(options.out)!r}: {why}. Give another --out.")
     listener = Listener(Query.parse(options.name), _engine_options(options))
     try:
         found = guide(listener, lambda text: print(text, flush=True), options.phase, options.timeout)
@@ -168,7 +168,9 @@ def _view(options: argparse.Namespace) -> None:
 
 def _add_stream(parser: argparse.ArgumentParser) -> None:
     """Which stream, and how it is processed."""
-    parser.add_argument("--name", metavar="QUERY", help="NAME, type=TYPE or id=SOURCE_ID (else the first of type EEG)")
+    parser.add_argument(
+        "--name", type=_said, metavar="QUERY", help="NAME, type=TYPE or id=SOURCE_ID (else the first of type EEG)"
+    )
     parser.add_argument("--timeout", type=_positive, default=10.0, help="seconds to look for it")
     parser.add_argument("--unit", default="", help="the stream's unit, where it does not say it or says it wrongly")
     parser.add_argument("--mains", type=float, choices=(50, 60), help="Hz (without it, both are taken out)")
@@ -185,7 +187,7 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
 def _engine_options(options: argparse.Namespace) -> Options:
     from .engine import Options
 
-    return Options(mains_hz=options.mains or 0.0, reference=options.reference, unit=options.unit)
+    return Options(mains_hz=options.mains or 0.0, reference=options.reference, unit=units.stated(options.unit))
 
 
 def _await_listener(listens: Callable[[float], bool], wait: bool) -> None:
@@ -205,10 +207,19 @@ def _end_on_signals() -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def _natural(text: str) -> int:

@@ -46,10 +46,12 @@ class Calibration:
         """Raises AlphaloomError `baseline_not_clean`. `seconds` is how long each phase was meant to be."""
         _, densities, engine = self._run("closed", self._options)
         peak = None
+        densities = [density for density in densities if np.isfinite(density).any()]
         if densities:
-            behind = engine.posterior if engine.posterior.any() else np.ones(len(densities[0]), bool)
-            mean = np.exp(np.nanmean(np.log(densities), axis=0))[behind]
-            peak = spectrum.alpha_peak(engine.hz, np.exp(np.nanmean(np.log(mean), axis=0)))
+            logs = np.log(np.stack(densities))
+            behind = engine.posterior & np.isfinite(logs).any(axis=(0, 2))
+            logs = logs[:, behind if behind.any() else slice(None)]
+            peak = spectrum.alpha_peak(engine.hz, np.exp(np.nanmean(logs, axis=(0, 1))))
         anchored = replace(self._options, alpha_peak=peak)
         runs = {phase: self._run(phase, anchored) for phase in PHASES}
         expected = round(max(0.0, seconds - anchored.window_s) * anchored.updates_hz)
@@ -92,7 +94,7 @@ def guide(listener: Listener, say: Callable[[str], None], seconds: float = PHASE
         count = clean = 0
         for frame in _frames(listener, seconds, timeout):
             count, clean = count + 1, clean + (frame.signal == "good")
-            if count % 50 == 0:
+            if count % 50 == 0 or count == 20:
                 say(f"  {count / 10:.0f} of {seconds:g} s, {clean / count:.0%} clean")
         now = None
     say("\aDone. You may open your eyes.")
@@ -110,4 +112,6 @@ def _frames(listener: Listener, seconds: float, timeout: float) -> Iterator[Fram
                 heard = time.monotonic()
             yield frame
         if time.monotonic() - heard > max(timeout, 5.0):
-            raise AlphaloomError("no_stream", listener.problem or "The stream has no clean signal.")
+            if listener.problem:
+                raise listener.query.missing(timeout)
+            raise AlphaloomError("no_stream", f"{listener.query}: the stream has no clean signal. See: python -m signals view")

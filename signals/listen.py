@@ -46,6 +46,8 @@ class Listener:
     ):
         self.query, self.options, self.baseline = query or Query(), options or Options(), baseline
         self.problem = f"looking for the LSL stream {self.query}"
+        self.looking = True
+        """Whether no stream that fits has been found yet, now or since it was lost."""
         """Why nothing is heard; empty while something is."""
         self.engine: Engine | None = None
         """Of the stream that was last heard."""
@@ -80,7 +82,7 @@ class Listener:
             if time.monotonic() >= end:
                 return
             time.sleep(LOOK_S)
-        inlet = None
+        self.looking, inlet = False, None
         try:
             inlet = Inlet(found[0])
             if self.engine is None or self.engine.format != inlet.format:
@@ -91,6 +93,9 @@ class Listener:
                 inlet.close()
             time.sleep(timeout)  # it would answer the same at once
             return
+        if len(found) > 1:
+            which = f"{len(found)} streams are {self.query}; heard is id={inlet.format.source_id}. Name one by id=SOURCE_ID"
+            self.engine.tell(Event("ambiguous", pylsl.local_clock(), which))
         self._inlet, self._search, self.problem = inlet, None, ""
         self._offset = None
         self._since = pylsl.local_clock()
@@ -143,7 +148,7 @@ class Listener:
         return times + self._offset
 
     def _drop(self, problem: str) -> None:
-        self.problem = problem
+        self.problem, self.looking = problem, True
         self.close()
 
     def _silence(self) -> list[Frame]:

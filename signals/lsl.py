@@ -15,6 +15,7 @@ from .stream import StreamFormat
 
 MAX_PULL = 4096
 BUFFER_S = 60
+OTHERS_S = 0.6
 ANSWER_S = 5.0
 """How long a stream that was found may take to answer."""
 _OWN_CONFIG = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
@@ -28,7 +29,7 @@ def configure(peers: str = "127.0.0.1") -> None:
     """
     if os.environ.get("LSLAPICFG") or any(Path(place).expanduser().exists() for place in _OWN_CONFIG):
         return
-    pylsl.set_config_content(f"[lab]\nKnownPeers = {{{peers}}}\n[log]\nlevel = -2\n")
+    pylsl.set_config_content(f"[lab]\nKnownPeers = {{{peers}}}\n[log]\nlevel = -3\n")
 
 
 configure(os.environ.get("ALPHALOOM_LSL_PEERS", "127.0.0.1"))
@@ -58,14 +59,20 @@ class Query:
         """A stream that fits, as soon as there is one. Raises AlphaloomError `no_stream` after `timeout` seconds."""
         found = pylsl.resolve_byprop(self.property, self.value, timeout=timeout)
         if not found:
-            raise AlphaloomError(
-                "no_stream",
-                f"No LSL stream {self} within {timeout:g} s. Start the headset's LSL program, or "
-                "'python -m signals synth' for a synthetic one.",
-                query=str(self),
-                timeout=timeout,
-            )
+            raise self.missing(timeout)
         return found[0]
+
+    def missing(self, seconds: float) -> AlphaloomError:
+        """`no_stream`: what to do, and which streams there are instead."""
+        others = sorted({f"{stream.name()!r} ({stream.type()})" for stream in pylsl.resolve_streams(OTHERS_S)})
+        heard = f"These are there: {', '.join(others)}." if others else "None at all is there."
+        return AlphaloomError(
+            "no_stream",
+            f"No LSL stream {self} within {seconds:g} s. {heard} Start the headset's LSL program, or "
+            "'python -m signals synth' for a synthetic one.",
+            query=str(self),
+            timeout=seconds,
+        )
 
     def search(self) -> pylsl.ContinuousResolver:
         """Looks for streams that fit for as long as it is kept; its `results()` are those that are there."""

@@ -23,6 +23,7 @@ MAX_RULES = 64
 MAX_BYTES = 64 * 1024
 MAX_TARGET = 200
 
+REGIONS = ("frontal", "central", "temporal", "parietal", "occipital")
 BANDS = ("delta", "theta", "alpha", "beta", "gamma")
 FEATURES = (
     *BANDS, *(f"log_{band}" for band in BANDS),
@@ -129,6 +130,8 @@ def check(rules: Sequence[Rule], source: str = "patch") -> None:
             near = difflib.get_close_matches(rule.feature, FEATURES, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise _bad(source, number, "feature", rule.feature, f"{hint}Features: {', '.join(FEATURES)}")
+        if wrong := _wrong_part(rule.feature):
+            raise _bad(source, number, "feature", rule.feature, wrong)
         if len(rule.target) > MAX_TARGET or not rule.target.isprintable() or kind(rule.target) is None:
             allowed = f"{', '.join(LIMITS)}, seed, a scale of words like 'cold/warm', or a phrase of the prompt like '(moss)'"
             raise _bad(source, number, "target", rule.target, f"use {allowed}")
@@ -143,6 +146,20 @@ def check(rules: Sequence[Rule], source: str = "patch") -> None:
         if cable in seen:
             raise _bad(source, number, "target", rule.target, f"rule {seen[cable]} moves it by {rule.feature!r} already")
         seen[cable] = number
+
+
+def _wrong_part(feature: str) -> str:
+    """What is wrong behind a feature's first dot; nothing if nothing is."""
+    base, dot, part = feature.partition(".")
+    if base == "asymmetry":
+        return "" if len(part.split("/")) == 2 and all(part.split("/")) else "name its two channels, as asymmetry.AF8/AF7"
+    if not dot:
+        return ""
+    if base.removeprefix("log_") not in BANDS:
+        return f"{base!r} is not given by region"
+    near = difflib.get_close_matches(part, REGIONS, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return "" if part in REGIONS else f"{hint}Regions: {', '.join(REGIONS)}"
 
 
 def warnings(rules: Sequence[Rule], performers: Mapping[int, Performer]) -> list[str]:

@@ -251,6 +251,8 @@ def record(
                         first = now
                         say(f"recording {listener.performer.stream if listener.performer else ''!r} to {folder}")
                     elif first is None and now - asked > timeout:
+                        if listener.performer is None:
+                            raise listener.query.missing(timeout)
                         raise AlphaloomError("no_stream", listener.problem or "The stream sends no samples.")
                     elif first is not None and listener.problem != problem:
                         problem = listener.problem

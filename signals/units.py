@@ -22,12 +22,24 @@ def in_microvolts(unit: str) -> float:
     return _MICROVOLTS[_SHORT.get(name, name)]
 
 
-def scales(format: StreamFormat, stated: str = "") -> list[float]:
-    """For each channel, the factor from the stream's numbers to µV. `stated` goes before the stream's own words.
+def stated(unit: str) -> str:
+    """A unit that a person has given, or nothing. Raises AlphaloomError `unknown_unit`."""
+    try:
+        if unit:
+            in_microvolts(unit)
+    except KeyError:
+        raise AlphaloomError(
+            "unknown_unit", f"{unit!r} is no unit of EEG. Use microvolts, millivolts, nanovolts or volts.", unit=unit
+        ) from None
+    return unit
+
+
+def scales(format: StreamFormat, given: str = "") -> list[float]:
+    """For each channel, the factor from the stream's numbers to µV. `given` goes before the stream's own words.
 
     Raises AlphaloomError `unknown_unit`, which says how to state the unit.
     """
-    units = [stated] * len(format.channels) if stated else format.units or (format.unit,) * len(format.channels)
+    units = [given] * len(format.channels) if given else format.units or (format.unit,) * len(format.channels)
     found = []
     types = format.types or ("",) * len(format.channels)
     for channel, unit, kind in zip(format.channels, units, types, strict=True):
@@ -37,10 +49,10 @@ def scales(format: StreamFormat, stated: str = "") -> list[float]:
             if kind and kind.upper() != "EEG":  # an accelerometer, say, which nobody looks at
                 found.append(1.0)
                 continue
-            says = f"says {unit!r}" if unit else "does not say"
+            says = f"says {unit!r} of" if unit else "does not say the unit of"
             raise AlphaloomError(
                 "unknown_unit",
-                f"The stream {format.name!r} {says} what unit channel {channel} has. If you know it, state it: "
+                f"The stream {format.name!r} {says} channel {channel!r}. If you know it, state it: "
                 "--unit microvolts (or volts, millivolts, nanovolts).",
                 stream=format.name,
                 channel=channel,

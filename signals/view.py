@@ -31,6 +31,7 @@ EVENTS = 5
 FIRST_WINDOW = "waiting for the first window"
 PER_LINE = 6  # channels
 REDRAW_S, LINE_S = 0.1, 1.0
+SILENT_S = 0.4
 _RED, _YELLOW, _GREEN, _DIM, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 _ORDER = (
     "delta",
@@ -92,7 +93,8 @@ def screen(
             line = f"{name:<18}{feature.value:8.3f}  {_z(feature):>7}  {_bar(name, feature)}  {feature.confidence:4.0%}"
             lines.append(paint(line, _DIM if feature.confidence < GOOD else ""))
         if not frame.features:
-            lines.append("no features: " + ("no clean signal" if frame.quality else "no samples"))
+            waiting = "no samples" if frame.age > SILENT_S else "no clean signal, or no full window yet"
+            lines.append(f"no features: {waiting}")
         lines += ["", *_channels(frame, levels or {}, paint)]
     for name, reason in sorted(performer.missing.items()):
         lines.append(paint(f"no {name}: {reason}", _DIM))
@@ -118,6 +120,8 @@ def _headline(performer: Performer) -> str:
 
 
 def _signal(frame: Frame, paint: Paint) -> str:
+    if not frame.features and frame.age > SILENT_S:
+        return paint(f"signal {frame.signal}: nothing has come for {frame.age:.1f} s", _RED)
     text, ink = {
         "good": ("signal good", _GREEN),
         "held": ("signal held: too poor to move anything", _YELLOW),
@@ -127,8 +131,9 @@ def _signal(frame: Frame, paint: Paint) -> str:
 
 
 def _channels(frame: Frame, levels: Mapping[str, float], paint: Paint) -> list[str]:
-    inks = {"good": _GREEN, "poor": _YELLOW, "noisy": _RED, "flat": _RED}
-    words = {name: quality_word(quality, levels.get(name)) for name, quality in frame.quality.items()}
+    inks = {"good": _GREEN, "poor": _YELLOW, "noisy": _RED, "flat": _RED, "-": _DIM}
+    silent = not frame.features and frame.age > SILENT_S
+    words = {n: "-" if silent else quality_word(quality, levels.get(n)) for n, quality in frame.quality.items()}
     shown = [f"{name:>6} {paint(f'{word:<6}', inks[word])}" for name, word in words.items()]
     return ["".join(shown[n : n + PER_LINE]).rstrip() for n in range(0, len(shown), PER_LINE)]
 
@@ -222,16 +227,18 @@ def view(
         while listener.performer is None:
             listener.poll(min(1.0, timeout))
             if listener.performer is None and time.monotonic() - started > timeout:
-                raise AlphaloomError("no_stream", listener.problem)
+                raise listener.query.missing(timeout) if listener.looking else AlphaloomError("no_stream", listener.problem)
         with Terminal() as terminal:
             started = time.monotonic()
             while time.monotonic() - started < seconds:
-                for frame in listener.poll(REDRAW_S):
+                fresh = listener.poll(REDRAW_S)
+                for frame in fresh:
                     events = [*events, *frame.events][-EVENTS:]
                     if not terminal.live:
                         for event in frame.events:
                             terminal.show(f"{event.kind} {event.text}".rstrip())
-                if time.monotonic() - shown < (REDRAW_S if terminal.live else LINE_S):
+                # Every new frame is drawn: a clock of our own would miss every second one.
+                if not (terminal.live and fresh) and time.monotonic() - shown < LINE_S:
                     continue
                 shown = time.monotonic()
                 heard = listener.performer, listener.problem, frame

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from signals.baseline import Baseline
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,6 +28,10 @@ def signals(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("synth", "--channels", "TP9,Nose"), "Nose"),
         (("synth", "--rate", "3"), "3 Hz"),
         (("synth", "--unit", "bananas"), "bananas"),
+        (("view", "--unit", "furlongs"), "furlongs"),
+        (("baseline", "--out", "{folder}/none/me.json"), "no folder"),
+        (("baseline", "--out", "{folder}/file"), "already"),
+        (("baseline", "--name", "no-such-stream", "--timeout", "0.2", "--out", "{folder}/me.json"), "no-such-stream"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_that_names_it_and_a_failure(
@@ -47,6 +53,8 @@ def test_what_cannot_be_done_is_one_line_that_names_it_and_a_failure(
         (("synth", "--seed", "-1"), "not a whole number"),
         (("synth", "--state", "jaw", "--schedule", "jaw:1"), "not allowed with"),
         (("record",), "--out"),
+        (("synth", "--name", ""), "empty"),
+        (("synth", "--rate", "abc"), "'abc' is not a positive number"),
     ],
 )
 def test_a_wrong_option_is_refused(arguments: tuple[str, ...], named: str) -> None:
@@ -94,3 +102,19 @@ def test_a_stream_without_a_unit_is_refused_with_the_way_to_state_it(programs, s
     done = signals("record", "--name", stream_name, "--unit", "µV", "--out", str(tmp_path / "out"), "--seconds", "0.5")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "session.json").read_text())["files"][0]["unit"] == "µV"
+
+
+def test_a_person_is_led_through_a_baseline(programs, stream_name: str, tmp_path: Path) -> None:
+    programs.synth(stream_name, "--state", "relaxed")
+    done = signals("baseline", "--name", stream_name, "--out", str(tmp_path / "me.json"), "--phase", "5")
+    assert done.returncode == 0, done.stderr
+    for words in ("Eyes open", "close your eyes", "% clean", "alpha peak at"):
+        assert words in done.stdout
+    assert Baseline.load(tmp_path / "me.json").alpha_peak == pytest.approx(10, abs=1)
+
+
+def test_a_spoilt_baseline_is_one_line_and_no_file(programs, stream_name: str, tmp_path: Path) -> None:
+    programs.synth(stream_name, "--schedule", "relaxed:3,jaw:60")
+    done = signals("baseline", "--name", stream_name, "--out", str(tmp_path / "me.json"), "--phase", "5")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "clean" in done.stderr
+    assert not (tmp_path / "me.json").exists()

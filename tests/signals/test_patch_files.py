@@ -32,6 +32,9 @@ def test_a_file_gives_its_rules_and_the_defaults_for_the_rest(tmp_path: Path) ->
     [
         ('target = "speed"', "target", ["rule 1", "'speed'", "guidance, strength, blend, seed", "(moss)"]),
         ('feature = "alhpa"', "feature", ["'alhpa'", "'alpha'", "engage"]),
+        ('feature = "alpha.fronal"', "feature", ["'alpha.fronal'", "'frontal'"]),
+        ('feature = "engage.frontal"', "feature", ["'engage'", "by region"]),
+        ('feature = "asymmetry"', "feature", ["asymmetry.AF8/AF7"]),
         ("amount = 99", "amount", ["99", "-10 to 10"]),
         ("amount = true", "amount", ["True", "a number"]),
         ("amount = nan", "amount", ["nan"]),

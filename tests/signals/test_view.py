@@ -72,7 +72,7 @@ def test_the_last_events_are_told_with_their_age() -> None:
 
 def test_a_lost_signal_and_a_problem_are_said() -> None:
     text = view.screen(PERFORMER, "The stream is gone.", frame(features={}, quality={}, signal="lost", age=4.0))
-    assert "signal lost" in text and "The stream is gone." in text and "4000 ms old" in text
+    assert "signal lost" in text and "The stream is gone." in text and "nothing has come for 4.0 s" in text
 
 
 def test_before_there_is_a_stream_only_the_problem_is_shown() -> None:
