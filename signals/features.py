@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from protocol.model import Performer
+
 from . import montage
 from .quality import GOOD
 from .spectrum import BANDS, above_fit, aperiodic, lempel_ziv
@@ -214,3 +216,10 @@ def _thin(window: np.ndarray, every: int) -> np.ndarray:
     from scipy import signal
 
     return window if every == 1 else signal.decimate(window, every, ftype="fir")
+
+
+def possible_features(performer: Performer) -> list[str]:
+    """The names of all features that a stream may give at some time."""
+    layout = Layout.of(tuple(performer.channels), performer.rate)
+    names = [kind + suffix for suffix in layout.groups for kind in KINDS[: REGIONAL if suffix else None]]
+    return [n for n in (*names, *layout.pairs, "calm", "exponent", "complexity") if n not in performer.missing]

@@ -20,7 +20,7 @@ from protocol.model import Frame, Performer
 from .baseline import Baseline
 from .brainvision import GAP, BrainVisionWriter
 from .engine import Options
-from .features import KINDS, REGIONAL, Layout
+from .features import possible_features
 from .listen import Cues, Listener
 from .lsl import Query
 from .stream import StreamFormat
@@ -211,13 +211,6 @@ class _Features:
 
     def close(self) -> None:
         self._writer.close()
-
-
-def possible_features(performer: Performer) -> list[str]:
-    """The names of all features that a stream may give at some time."""
-    layout = Layout.of(tuple(performer.channels), performer.rate)
-    names = [kind + suffix for suffix in layout.groups for kind in KINDS[: REGIONAL if suffix else None]]
-    return [n for n in (*names, *layout.pairs, "calm", "exponent", "complexity") if n not in performer.missing]
 
 
 def record(

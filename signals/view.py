@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +18,7 @@ from protocol.model import Event, Feature, Frame, Performer
 
 from .baseline import Baseline
 from .engine import Options
+from .features import possible_features
 from .listen import Listener
 from .lsl import Query
 from .stream import StreamFormat
@@ -50,7 +51,7 @@ _ORDER = (
 _SHARES = frozenset(_ORDER[:5])
 
 
-def main_features(features: Mapping[str, Feature]) -> list[str]:
+def main_features(features: Iterable[str]) -> list[str]:
     """Those worth a line: no logarithms, no single regions, in the order of the bands."""
     kinds = {name: name.partition(".")[0] for name in features}
     chosen = [n for n, kind in kinds.items() if kind in _ORDER and (n == kind or kind == "asymmetry")]
@@ -87,15 +88,16 @@ def screen(
     if frame is None:
         lines.append(FIRST_WINDOW)
     else:
-        lines += ["", _signal(frame, paint), ""]
-        for name in main_features(frame.features):
-            feature = frame.features[name]
+        lines += ["", _signal(frame, paint), *_channels(frame, levels or {}, paint), ""]
+        # A row for each that may come: a picture whose rows jump cannot be read.
+        for name in main_features({*possible_features(performer), *frame.features}):
+            feature = frame.features.get(name)
+            if feature is None:
+                lines.append(paint(f"{name:<18}       –", _DIM))
+                continue
             line = f"{name:<18}{feature.value:8.3f}  {_z(feature):>7}  {_bar(name, feature)}  {feature.confidence:4.0%}"
             lines.append(paint(line, _DIM if feature.confidence < GOOD else ""))
-        if not frame.features:
-            waiting = "no samples" if frame.age > SILENT_S else "no clean signal, or no full window yet"
-            lines.append(f"no features: {waiting}")
-        lines += ["", *_channels(frame, levels or {}, paint)]
+        lines.append("")
     for name, reason in sorted(performer.missing.items()):
         lines.append(paint(f"no {name}: {reason}", _DIM))
     for event in list(events)[-EVENTS:]:

@@ -11,7 +11,8 @@ import pytest
 
 from protocol.errors import AlphaloomError
 from protocol.model import Event, Feature, Frame, Performer
-from signals.record import MAX_FILL_S, Recorder, possible_features
+from signals.features import possible_features
+from signals.record import MAX_FILL_S, Recorder
 from signals.recordings import Recording
 from signals.stream import StreamFormat
 from signals.synth import CHANNELS, SyntheticEEG

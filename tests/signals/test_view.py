@@ -42,6 +42,11 @@ def test_the_main_features_have_a_line_each_in_the_bands_order() -> None:
     assert "0.420" in alpha and "z  +1.5" in alpha and "100%" in alpha
 
 
+def test_no_row_jumps_when_features_come_and_go() -> None:
+    some, none = (view.screen(PERFORMER, "", frame(features=f)) for f in ({"alpha": FEATURES["alpha"]}, {}))
+    assert len(some.splitlines()) == len(none.splitlines()) and "–" in row(none, "alpha")
+
+
 def test_a_bar_grows_from_the_middle_to_the_side_of_its_z() -> None:
     text = view.screen(PERFORMER, "", frame())
     assert "│██████      " in row(text, "alpha")
