@@ -12,6 +12,7 @@ from . import lsl  # noqa: F401  (importing it configures liblsl, which must hap
 from .stream import StreamFormat
 
 MARKERS_SUFFIX = "-markers"
+MARKERS_S = 1.0
 FINISH_S = 0.5
 
 
@@ -39,8 +40,11 @@ class Outlet:
             self._markers = pylsl.StreamOutlet(marker_info)
 
     def wait_for_listener(self, seconds: float) -> bool:
-        """Wait until somebody listens to the samples; whether somebody does."""
-        return bool(self._outlet.wait_for_consumers(seconds))
+        """Wait until somebody listens to the samples; whether somebody does. Who also wants the markers gets a moment."""
+        listens = bool(self._outlet.wait_for_consumers(seconds))
+        if listens and self._markers:
+            self._markers.wait_for_consumers(MARKERS_S)
+        return listens
 
     def finish(self) -> None:
         """Give what was pushed last the time to arrive; a stream that ends at once takes it along."""
