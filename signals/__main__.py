@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .engine import Options
 
 LISTENER_S = 1.0
-_QUERY = "NAME, type=TYPE or id=SOURCE_ID (else the first of type EEG)"
 _SCHEDULE = "one state after another, relaxed:20,jaw:2,relaxed:20"
 
 

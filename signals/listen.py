@@ -165,7 +165,6 @@ class Cues:
     """The markers of the stream of texts that `query` means, whenever it is there."""
 
     def __init__(self, query: Query):
-        self._query = query
         self._search = query.search()
         self._inlet: Markers | None = None
 
