@@ -2,25 +2,31 @@
 
 Design notes
 - Blender calls `tick` from a timer; the asyncio loop runs what is ready and returns at once.
-- What arrives waits in `inbox` until the scene has time for it; what is sent while offline waits in `_outbox`.
-- A lost connection is come back to by itself. Only a refusal (another version) ends the trying.
+- What arrives waits in `inbox` until the scene has time for it; what is asked stays in the outbox until it is answered.
+- A lost connection is come back to by itself, with the last revision seen, so that only what was missed is told. Only a
+  refusal (another version, a wrong token) ends the trying.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
+import random
 from typing import Any
 
 import websockets
 from websockets.asyncio.client import connect
 
-from .shared import VERSION, address, errors, messages, wire
+from .outbox import Outbox, name_of
+from .shared import VERSION, address, errors, model, wire
+from .shared import messages as m
 
-RETRY_S = (0.5, 1.0, 2.0, 5.0)
+RETRY_S = (0.5, 10.0)
+"""The first and the longest pause before trying again."""
+AGAIN_S = 1.0
+"""The pause after the broker has said that it cannot do something just now."""
 MAX_MESSAGE = 64 * 1024 * 1024
-MAX_WAITING = 1000
-"""Edits kept while there is no connection; beyond it the oldest go."""
+FRAMES_HZ = 10.0
 
 
 class Connection:
@@ -28,22 +34,31 @@ class Connection:
 
     def __init__(self, name: str = "blender"):
         self.name = name
+        self.room = model.MAIN_ROOM
+        self.token = ""
+        self.client = ""
+        """This connection's id, as in Presence."""
         self.state = "offline"
         self.problem = ""
         self.inbox: collections.deque[Any] = collections.deque()
-        self._outbox: collections.deque[Any] = collections.deque(maxlen=MAX_WAITING)
+        self.outbox = Outbox()
+        self._goal: tuple[address.Address, str] | None = None
+        self._seen = (0, "")
+        """The revision and the operation that were heard last."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._filled = asyncio.Event()
 
     def open(self, broker: str) -> None:
         """Begin to connect. Raises AlphaloomError `bad_address`."""
-        target = address.parse(broker)
+        goal = (address.parse(broker), self.room)
         self.close()
+        if goal != self._goal:
+            self.outbox = Outbox()  # what was meant for another map is not for this one
+        self._goal = goal
         self._loop = asyncio.new_event_loop()
-        self._filled = asyncio.Event()  # one belongs to the loop that first waits for it
         self.state, self.problem = "connecting", ""
-        self._task = self._loop.create_task(self._stay(target))
+        self._task = self._loop.create_task(self._stay(*goal))
 
     def close(self) -> None:
         if self._loop is None:
@@ -56,6 +71,7 @@ class Connection:
         self._loop = self._task = None
         self.state = "offline"
         self.inbox.clear()
+        self._seen = (0, "")
 
     def tick(self) -> None:
         """Let the loop do what is ready. Takes well under a millisecond."""
@@ -66,41 +82,57 @@ class Connection:
                 self.state, self.problem = "offline", f"The connection failed: {self._task.exception()!r}"
 
     def send(self, message: Any) -> None:
-        self._outbox.append(message)
+        """Ask for something; what cannot be sent is answered with an Error in `inbox`, as by the broker."""
+        try:
+            self.outbox.put(message)
+        except errors.AlphaloomError as problem:
+            self.inbox.append(m.Error(problem.code, problem.message, about=name_of(message)))
         self._filled.set()
 
-    async def _stay(self, target: address.Address) -> None:
+    async def _stay(self, goal: address.Address, room: str) -> None:
         tries = 0
         while True:
             try:
-                async with connect(target.ws, max_size=MAX_MESSAGE, proxy=None, open_timeout=5) as socket:
-                    await self._greet(socket)
+                # Pictures are compressed already.
+                async with connect(goal.ws, max_size=MAX_MESSAGE, proxy=None, open_timeout=5, compression=None) as socket:
+                    await self._greet(socket, room)
                     tries = 0
                     await self._converse(socket)
             except errors.AlphaloomError as refusal:
-                self.state, self.problem = "offline", refusal.message
-                return
+                self.problem = refusal.message
+                if refusal.code not in errors.PASSING:
+                    self.state = "offline"
+                    return
             except (OSError, websockets.WebSocketException, TimeoutError):
-                self.problem = f"No broker answers at {target.ws}. Start one with: python -m broker"
+                self.problem = f"No broker answers at {goal.ws}. Start one with: python -m broker"
             self.state = "connecting"
-            await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+            first, longest = RETRY_S
+            await asyncio.sleep(min(longest, first * 2 ** min(tries, 10)) * random.uniform(0.5, 1.0))
             tries += 1
 
-    async def _greet(self, socket: Any) -> None:
-        await socket.send(wire.encode(messages.Hello(VERSION, "client", self.name)))
+    async def _greet(self, socket: Any, room: str) -> None:
+        revision, operation = self._seen
+        hello = m.Hello(VERSION, "editor", self.name, self.token, room, revision, operation)
+        await socket.send(wire.encode(hello))
         answer = wire.decode(await asyncio.wait_for(socket.recv(), 5))
-        if isinstance(answer, messages.Error):
+        if isinstance(answer, m.Error):
             raise errors.AlphaloomError(answer.code, answer.message)
-        if not isinstance(answer, messages.Hello) or answer.version != VERSION:
+        if not isinstance(answer, m.Hello) or answer.version != VERSION:
             raise errors.AlphaloomError(
                 "version_mismatch",
                 f"The broker speaks protocol version {getattr(answer, 'version', 'unknown')}, this extension {VERSION}: "
                 "update the older of the two.",
             )
+        self.client = answer.client
         self.state, self.problem = "online", ""
 
     async def _converse(self, socket: Any) -> None:
-        both = {asyncio.ensure_future(self._receive(socket)), asyncio.ensure_future(self._send(socket))}
+        self._filled = asyncio.Event()
+        arrived, again = asyncio.Event(), asyncio.Event()
+        both = {
+            asyncio.ensure_future(self._receive(socket, arrived, again)),
+            asyncio.ensure_future(self._send(socket, arrived, again)),
+        }
         try:
             done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -109,18 +141,43 @@ class Connection:
             for task in both:
                 task.cancel()
             await asyncio.gather(*both, return_exceptions=True)
+            self.outbox.disconnected()
 
-    async def _receive(self, socket: Any) -> None:
+    async def _receive(self, socket: Any, arrived: asyncio.Event, again: asyncio.Event) -> None:
         async for data in socket:
             try:
-                self.inbox.append(wire.decode(data))
+                message = wire.decode(data)
             except errors.AlphaloomError as problem:
                 self.problem = problem.message
+                continue
+            if self.outbox.heard(message):
+                self.problem = message.message
+                again.set()
+                self._filled.set()
+                continue
+            self._see(message)
+            self.inbox.append(message)
+            if isinstance(message, m.Snapshot):
+                arrived.set()
 
-    async def _send(self, socket: Any) -> None:
+    async def _send(self, socket: Any, arrived: asyncio.Event, again: asyncio.Event) -> None:
+        await arrived.wait()  # it says what of our asks was done before the connection was lost
+        await socket.send(wire.encode(m.Subscribe(FRAMES_HZ)))
         while True:
-            while self._outbox:
-                await socket.send(wire.encode(self._outbox[0]))
-                self._outbox.popleft()
-            self._filled.clear()
-            await self._filled.wait()
+            if again.is_set():
+                await asyncio.sleep(AGAIN_S)
+                again.clear()
+                self.problem = ""
+            text = self.outbox.take()
+            if text is None:
+                self._filled.clear()
+                await self._filled.wait()
+            else:
+                await socket.send(text)
+
+    def _see(self, message: Any) -> None:
+        if isinstance(message, m.Snapshot):
+            revision = message.map.revision if message.map else message.missed[-1].revision if message.missed else self._seen[0]
+            self._seen = (revision, message.operation)
+        elif isinstance(message, m.Edited) and message.operation.revision > self._seen[0]:
+            self._seen = (message.operation.revision, message.operation.id)

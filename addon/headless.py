@@ -25,7 +25,7 @@ from . import register as register_addon
 from . import stage
 from . import scene as cards
 from .session import session
-from .shared import address, check, errors, model, wire
+from .shared import address, check, errors, graph, model, wire
 
 CONNECT_S = 10.0
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -70,12 +70,11 @@ def _run(options: argparse.Namespace) -> None:
             options.eeg,
             lambda: f"No EEG within {options.eeg:g} s. The broker says: {session.mirror.eeg}",
         )
-    for node in wanted.nodes.values():
-        session.put_node(_upload(broker, node, options.map.parent))
-    for link in wanted.links.values():
-        session.put_link(link)
-    known = session.mirror
-    _wait(lambda: wanted.nodes.keys() <= known.map.nodes.keys() and wanted.links.keys() <= known.map.links.keys(), 10, _refusal)
+    session.put(*(_upload(broker, node, options.map.parent) for node in wanted.nodes.values()), *wanted.links.values())
+    _wait(lambda: not session.mirror.pending, 10, _refusal)
+    missing = (wanted.nodes.keys() | wanted.links.keys()) - (session.mirror.map.nodes.keys() | session.mirror.map.links.keys())
+    if missing:
+        raise errors.AlphaloomError("bad_map", f"The broker does not take {min(missing)!r}: {_refusal()}")
 
     _generate(list(wanted.nodes), options.timeout)
     print("rendering", file=sys.stderr, flush=True)
@@ -92,9 +91,11 @@ def load(path: Path) -> tuple[str, model.Map]:
         made = model.Map({n.id: n for n in nodes})
         for node in nodes:
             check.node(replace(node, source=None, mask=None))
+        known = graph.Graph()
         for link in links:
-            check.link(link, made)
-            made = replace(made, links=made.links | {link.id: link})
+            check.link(link, made.nodes, known)
+            known.put(link)
+        made = replace(made, links={link.id: link for link in links})
         return str(data.get("title", "Alphaloom")), made
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise errors.AlphaloomError("bad_map", f"Cannot read the map {str(path)!r}: {problem!r}.") from None
@@ -116,7 +117,7 @@ def _upload(broker: address.Address, node: model.Node, folder: Path) -> model.No
     for name in ("source", "mask"):
         file = getattr(node, name)
         if file and file.lower().endswith(_PICTURES):
-            changes[name] = _post(f"{broker.http}/blobs", folder / file)
+            changes[name] = _post(f"{broker.http}/v1/blobs", folder / file)
     return replace(node, **changes)
 
 

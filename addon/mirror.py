@@ -1,17 +1,26 @@
-"""What this side knows of the broker's map, jobs and EEG. No `bpy`: messages in, what changed out."""
+"""What this side knows of the broker's map, jobs, people and EEG. No `bpy`: messages in, what changed out.
+
+`map` is what is shown: the broker's map, and on top of it one's own edits that it has not answered yet. A refused edit is
+taken off again, so that the broker's own values come back.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from .shared import edits, model
 from .shared import messages as m
-from .shared import model
 
 
 class Mirror:
     def __init__(self) -> None:
         self.map = model.Map()
+        self.pending: dict[str, m.Edit] = {}
+        """One's own edits under way, by their ids."""
+        self.people: dict[str, model.Presence] = {}
+        """Who is here, by connection."""
+        self.places: dict[str, model.Place] = {}
+        """Where one's own waiting jobs stand."""
         self.jobs: dict[str, model.Job] = {}
         """Open jobs and, until the node's next one, the last to end."""
         self.progress: dict[str, tuple[int, int]] = {}
@@ -23,26 +32,30 @@ class Mirror:
         self.sham = False
         self.error = ""
         self.loaded = False
+        self._truth = model.Map()
 
-    def apply(self, message: Any) -> None:
-        """Take in one message from the broker."""
-        nodes, links = self.map.nodes, self.map.links
+    def begin(self, edit: m.Edit) -> set[str]:
+        """Take in an edit of one's own that is on its way; the ids of what it changes."""
+        self.pending[edit.id] = edit
+        return self._show(_ids(edit.changes))
+
+    def apply(self, message: Any) -> set[str]:
+        """Take in one message from the broker; the ids of the nodes and links that are no longer what they were."""
         if isinstance(message, m.Snapshot):
-            self.map, self.edges, self.eeg, self.loaded = message.map, message.edges, message.eeg, True
-            self.jobs = {job.id: job for job in message.jobs}
-            self.performers, self.sham = message.performers, message.sham
-            self.progress.clear()
+            return self._arrive(message)
+        if isinstance(message, m.Edited):
+            self._truth = edits.apply(self._truth, message.operation)
+            return self._show(_ids(message.operation.changes) | self._end(message.operation.id))
+        if isinstance(message, m.Error):
+            self.error = message.message
+            return self._show(self._end(message.about))
+        if isinstance(message, m.Present):
+            self._present(message.presence)
+        elif isinstance(message, m.Waiting):
+            self.places = message.places
         elif isinstance(message, m.Status):
             self.edges, self.eeg = message.edges, message.eeg
             self.performers, self.sham = message.performers, message.sham
-        elif isinstance(message, m.PutNode):
-            self.map = replace(self.map, nodes=nodes | {message.node.id: message.node})
-        elif isinstance(message, m.DeleteNode):
-            self.map = replace(self.map, nodes={k: v for k, v in nodes.items() if k != message.node})
-        elif isinstance(message, m.PutLink):
-            self.map = replace(self.map, links=links | {message.link.id: message.link})
-        elif isinstance(message, m.DeleteLink):
-            self.map = replace(self.map, links={k: v for k, v in links.items() if k != message.link})
         elif isinstance(message, m.JobChanged):
             self._job(message.job)
         elif isinstance(message, m.Progress):
@@ -51,11 +64,47 @@ class Mirror:
                 self.progress[job.node] = (message.step, message.steps)
         elif isinstance(message, m.Features):
             self.frame = message.frame
-        elif isinstance(message, m.Picture) and message.node in nodes:
-            node = replace(nodes[message.node], picture=message.blob)
-            self.map = replace(self.map, nodes=nodes | {node.id: node})
-        elif isinstance(message, m.Error):
-            self.error = message.message
+        return set()
+
+    def _arrive(self, snapshot: m.Snapshot) -> set[str]:
+        self.edges, self.eeg, self.loaded = snapshot.edges, snapshot.eeg, True
+        self.performers, self.sham = snapshot.performers, snapshot.sham
+        self.people = {presence.client: presence for presence in snapshot.people}
+        self.jobs = {job.id: job for job in snapshot.jobs}
+        self.progress.clear()
+        self.places = {}
+        if snapshot.map is None:
+            self._truth = edits.apply_all(self._truth, snapshot.missed)
+        else:
+            self._truth = snapshot.map
+        for operation in snapshot.missed:
+            self._end(operation.id)
+        before = self.map
+        self._show(set())
+        pairs = ((before.nodes, self.map.nodes), (before.links, self.map.links))
+        return {id for old, new in pairs for id in old.keys() | new.keys() if old.get(id) != new.get(id)}
+
+    def _end(self, edit: str) -> set[str]:
+        """An edit of one's own was answered."""
+        ended = self.pending.pop(edit, None)
+        return _ids(ended.changes) if ended else set()
+
+    def _show(self, ids: set[str]) -> set[str]:
+        """Lay what is under way over the broker's map."""
+        shown = self._truth
+        for edit in self.pending.values():
+            shown = edits.apply(shown, model.Operation(shown.revision + 1, edit.id, edit.changes))
+        if self.pending:  # the broker deletes a node's links with it, an edit under way does not say so
+            links = {k: link for k, link in shown.links.items() if link.parent in shown.nodes and link.child in shown.nodes}
+            shown = model.Map(shown.nodes, links, shown.revision)
+        self.map = shown
+        return ids
+
+    def _present(self, presence: model.Presence) -> None:
+        if presence.here:
+            self.people[presence.client] = presence
+        else:
+            self.people.pop(presence.client, None)
 
     def _job(self, job: model.Job) -> None:
         if job.state != "running":
@@ -76,3 +125,7 @@ class Mirror:
         if job.state == "failed":
             return f"failed: {job.error}"
         return "" if job.state == "done" else job.state
+
+
+def _ids(changes: tuple[model.Change, ...]) -> set[str]:
+    return {change.id for change in changes}

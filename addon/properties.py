@@ -1,5 +1,6 @@
 """What the extension keeps on objects and scenes."""
 
+from collections.abc import Container
 from typing import Any
 
 import bpy
@@ -66,15 +67,15 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     )
     modulate: BoolProperty(name="EEG", description="Let the EEG move this node's parameters", default=True, update=_edited)
 
-    def take(self, node: model.Node) -> None:
-        """Show a node's values. The session sees to it that this does not count as an edit."""
+    def take(self, node: model.Node, changed: Container[str]) -> None:
+        """Show those of a node's values that have changed. The session sees to it that this does not count as an edit."""
         settings = node.settings
-        values = {"prompt": node.prompt, "negative": node.negative, "task": node.task}
-        values |= {"steps": settings.steps or 0, "seed": settings.seed}
-        for name in ("width", "height", "guidance", "strength", "blend", "modulate"):
-            values[name] = getattr(settings, name)
-        for name, value in values.items():
-            if getattr(self, name) != value:
+        values = {"prompt": node.prompt, "negative": node.negative, "task": node.task, "settings.steps": settings.steps or 0}
+        for name in ("width", "height", "guidance", "strength", "seed", "blend", "modulate"):
+            values[f"settings.{name}"] = getattr(settings, name)
+        for field, value in values.items():
+            name = field.removeprefix("settings.")
+            if field in changed and getattr(self, name) != value:
                 setattr(self, name, value)
 
 

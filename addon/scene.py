@@ -55,13 +55,13 @@ def find(kind: str, ident: str) -> bpy.types.Object | None:
 # -- cards ------------------------------------------------------------------------------------------------
 
 
-def put_card(scene: bpy.types.Scene, node: model.Node) -> bpy.types.Object:
-    """Make a node's card, or bring it up to date."""
+def put_card(scene: bpy.types.Scene, node: model.Node, move: bool = True) -> bpy.types.Object:
+    """Make a node's card, or bring it up to date; without `move` one that is there stays where it stands."""
     card = find("card", node.id)
     if card is None:
-        card = _make_card(scene, node)
+        card, move = _make_card(scene, node), True
     place = (node.x * UNIT, card.location.y, node.y * UNIT)
-    if tuple(round(v, 4) for v in card.location) != tuple(round(v, 4) for v in place):
+    if move and tuple(round(v, 4) for v in card.location) != tuple(round(v, 4) for v in place):
         card.location = place
     shape_picture(node)
     set_text(find("label", node.id), wrapped(node.prompt or "(inherits its words)"))

@@ -31,9 +31,8 @@ def add_node(prompt: str, link: str, parent: bpy.types.Object | None) -> model.N
         while any(abs(n.x - x) < SPACING - 0.1 and abs(n.y - y) < ROW - 0.1 for n in known.nodes.values()):
             y -= ROW
     node = model.Node(model.new_id(), prompt=prompt, task=task, x=x, y=y)
-    session.put_node(node)
-    if parent is not None:
-        session.put_link(model.Link(model.new_id(), parent.alphaloom.ident, node.id, link))
+    links = [] if parent is None else [model.Link(model.new_id(), parent.alphaloom.ident, node.id, link)]
+    session.put(node, *links)
     return node
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from protocol.errors import AlphaloomError
@@ -12,6 +12,10 @@ from signals import patch
 
 FADE = 0.6
 """An ancestor's words weigh this to the power of their distance."""
+LEAST = 0.01
+"""Words that weigh less change nothing that could be seen."""
+MAX_WORDS = 10_000
+"""Characters of a phrase; what the EEG says comes on top."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ def resolve(map: Map, node_id: str, playing: Playing | None = None) -> tuple[Res
     weights: dict[str, float] = {}
     modulation = None
     if playing is not None and settings.modulate:
-        said = [one.prompt for one in (node, *_ancestors(map, node))]
-        weights = {target: 1.0 for target in _phrases_meant(playing.rules) if any(_stands(target, text) for text in said)}
+        meant = _phrases_meant(playing.rules)
+        said = [one.prompt for end in (node, *map.parents(node_id, "blend")) for one, _ in _speakers(map, end)] if meant else []
+        weights = {target: 1.0 for target in meant if any(_stands(target, text) for text in said)}
         values, moves = patch.apply(playing.rules, playing.state, values | weights)
         weights = {target: values[target] for target in weights}
         modulation = _modulation(playing, moves)
@@ -63,6 +68,7 @@ def resolve(map: Map, node_id: str, playing: Playing | None = None) -> tuple[Res
         guidance=values["guidance"],
         strength=values.get("strength", 1.0),
         seed=int(values["seed"]),
+        model=settings.model,
         source=source,
         mask=mask,
     )
@@ -86,8 +92,9 @@ def _modulation(playing: Playing, moves: Iterable[tuple[Rule, Move]]) -> Modulat
 
 
 def _phrases(map: Map, node: Node, blend: float, weights: Mapping[str, float]) -> list[tuple[str, float]]:
-    ends = [words(map, parent, weights) for parent in map.parents(node.id, "blend")]
     own = words(map, node, weights)
+    left = MAX_WORDS - len(own) - len(", ") if own else MAX_WORDS
+    ends = [words(map, parent, weights, left) for parent in map.parents(node.id, "blend")]
     if not ends:
         if not own:
             raise AlphaloomError(
@@ -97,41 +104,43 @@ def _phrases(map: Map, node: Node, blend: float, weights: Mapping[str, float]) -
     if len(ends) == 1:
         ends.insert(0, own or ends[0])
     elif own:
-        ends = [f"{end}, {own}" for end in ends]
+        ends = [f"{end}, {own}" if end else own for end in ends]
     return [(ends[0], 1 - blend), (ends[1], blend)]
 
 
-def words(map: Map, node: Node, weights: Mapping[str, float] | None = None) -> str:
+def words(map: Map, node: Node, weights: Mapping[str, float] | None = None, most: int = MAX_WORDS) -> str:
     """A node's prompt with its ancestors' along `prompt` links, each said once, fading with distance.
 
-    A node without words of its own speaks with its nearest ancestors' at full weight. `weights` has phrases, as
-    `(moss)`, that are said with a weight wherever they stand without one.
+    A node without words of its own speaks with its nearest ancestors' at full weight. Whose words would weigh less than
+    `LEAST` is not heard. The nearest speak first, and who would make it longer than `most` characters is left out with all
+    who come after. `weights` has phrases, as `(moss)`, that are said with a weight wherever they stand without one.
     """
-    said: list[tuple[str, int]] = []
+    said: list[str] = []
+    for one, weight in _speakers(map, node):
+        text = _weigh(one.prompt.strip(), weights or {})
+        text = text if weight == 1.0 else f"({text}){weight:.2f}"
+        most -= len(text) + len(", ")
+        if most < -len(", "):
+            break
+        said.append(text)
+    return ", ".join(said)
+
+
+def _speakers(map: Map, node: Node) -> Iterator[tuple[Node, float]]:
+    """All who have words that a node speaks with, the nearest first, and what those weigh."""
     seen = {node.id}
-    row, distance = [node], 0
-    while row:
-        said += [(_weigh(one.prompt.strip(), weights or {}), distance) for one in row if one.prompt.strip()]
+    row, weight = [node], 1.0
+    heard = False
+    while row and weight >= LEAST:
+        for one in row:
+            if one.prompt.strip():
+                heard = True
+                yield one, weight
         parents = {p.id: p for one in row for p in map.parents(one.id, "prompt") if p.id not in seen}
         seen |= parents.keys()
-        row, distance = list(parents.values()), distance + 1
-    if not said:
-        return ""
-    first = said[0][1]
-    return ", ".join(t if d == first else f"({t}){FADE ** (d - first):.2f}" for t, d in said)
-
-
-def _ancestors(map: Map, node: Node) -> list[Node]:
-    """All whose words a node may speak with."""
-    found: dict[str, Node] = {}
-    todo = [node]
-    while todo:
-        one = todo.pop()
-        for parent in (*map.parents(one.id, "prompt"), *(map.parents(one.id, "blend") if one is node else ())):
-            if parent.id not in found:
-                found[parent.id] = parent
-                todo.append(parent)
-    return list(found.values())
+        row = list(parents.values())
+        if heard:
+            weight *= FADE
 
 
 def _phrases_meant(rules: Iterable[Rule]) -> list[str]:

@@ -50,6 +50,8 @@ class EegOptions:
     reference: Literal["none", "average"] = "none"
     markers: tuple[str, ...] = ()
     """Streams of texts, meant as `queries` are; their markers are events of the first performer's frames."""
+    frames_hz: float = 10.0
+    """Of each performer."""
 
 
 class Ears:
@@ -66,7 +68,9 @@ class Ears:
             raise AlphaloomError(
                 "bad_options", f"{len(options.baselines)} baselines for {len(queries)} stream(s): give one --eeg for each."
             )
-        self._options = Options(mains_hz=options.mains_hz, unit=options.unit, reference=options.reference)
+        self._options = Options(
+            updates_hz=options.frames_hz, mains_hz=options.mains_hz, unit=options.unit, reference=options.reference
+        )
         self._queries = [Query.parse(query or None) for query in queries]
         loaded = [Baseline.load(file) for file in options.baselines]
         self._baselines = loaded + [None] * (len(queries) - len(loaded))
@@ -97,7 +101,7 @@ class Ears:
             hub.player.recording = self._recording.format.name
             runs.append(self._play_sham)
         for number, query in enumerate(self._queries, 1):
-            hub.set_performer(number, None, f"looking for the LSL stream {query}")
+            hub.stage.set_performer(number, None, f"looking for the LSL stream {query}")
         for number, run in enumerate(runs, 1):
             thread = threading.Thread(target=self._keep_on, args=(run,), name=f"eeg-{number}")
             thread.start()
@@ -135,12 +139,12 @@ class Ears:
                     duet.join(number, engine)
                 if (listener.performer, listener.problem) != known:
                     known = listener.performer, listener.problem
-                    self._post(self._hub.set_performer, number, *known)
+                    self._post(self._hub.stage.set_performer, number, *known)
                 if frames:
                     frame = newest(frames)
                     if number == 1:
                         frame = replace(frame, events=frame.events + self._take_cues())
-                    self._post(self._hub.hear, number, duet.add(frame) if duet else frame)
+                    self._post(self._hub.stage.hear, number, duet.add(frame) if duet else frame)
         finally:
             listener.close()
 
@@ -169,7 +173,7 @@ class Ears:
                 return
             frames = self._sham.push(start + times, values)
             if frames:
-                self._post(self._hub.hear_sham, newest(frames))
+                self._post(self._hub.stage.hear_sham, newest(frames))
 
     def _post(self, call: Callable[..., None], *values: Any) -> None:
         if not self._stop.is_set():
@@ -198,7 +202,7 @@ async def watch_patch(hub: Hub, file: Path) -> None:
         if now is not None and now == before and now != known:
             known = now
             try:
-                await hub.set_patch(patch_files.parse(patch_files.text(now, str(file)), str(file)))
+                hub.stage.set_patch(patch_files.parse(patch_files.text(now, str(file)), str(file)))
                 log.info("patch: %s was read again", file)
             except AlphaloomError as error:
                 hub.report(error)

@@ -1,330 +1,430 @@
-"""The one place where the map, the jobs and the people come together.
+"""The one place where maps, people, work and EEG come together.
 
-One way through: a message comes in (`handle_client`, `handle_edge`), changes the store, then the memory, then goes
-to everybody. All of it runs on the event loop; whatever blocks goes to the store's thread.
+Design notes
+- Everything runs on the event loop, and a change is made without a pause, so nothing comes between.
+- Memory changes first; the journal writes; what is told is told then, in the same order. A crash loses nothing that was told.
+- Who joins is told of the map as it is when all of it is on disk, and of every change after that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any
 
 from protocol import check, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Job, Map, Node, Performer
+from protocol.model import MAIN_ROOM, Change, Job, Place, Presence, new_id
 from signals import patch_files
-from signals.patch_files import Patch
 
-from . import compose, jobs
-from .outbox import Outbox
-from .player import Player
-from .store import Store
+from . import watchdog
+from .arrivals import Arrivals
+from .asking import Limits
+from .journal import Journal
+from .live import Live
+from .metrics import Metrics
+from .outbox import Letter
+from .people import Client
+from .rooms import Done, Room
+from .stage import Stage
+from .store import Store, writes
+from .who import Who
+from .work import Work
 
 log = logging.getLogger("broker")
 
-MAX_OPEN_JOBS = 500
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-class Edge:
-    """An edge that dialled in. It runs one job at a time."""
-
-    def __init__(self, hello: m.Hello):
-        self.name = hello.name
-        self.model = hello.model
-        self.max_side = hello.max_side
-        self.outbox = Outbox()
-        self.job: str | None = None
-        self.attempt = 0
+MAX_ROOMS = 1000
+MAX_TITLE = 200
+TICK_S = 1.0
+PLACES_S = 0.5
+CLOSE_S = 5.0
+LIVE_MAX_HZ = 8.0
 
 
 class Hub:
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, limits: Limits | None = None, live_max_hz: float = LIVE_MAX_HZ):
         self.store = store
-        self.map = Map()
-        self.player = Player()
-        self.jobs: dict[str, Job] = {}
-        """The jobs that have not ended, oldest first."""
-        self.clients: set[Outbox] = set()
-        self.edges: list[Edge] = []
-        self.eeg = "off"
-        # One change at a time, so that what is stored and what is told have the same order.
-        self._lock = asyncio.Lock()
+        self.rooms: dict[str, Room] = {}
+        self.journal = Journal(lambda batch: store.run(store.write, batch))
+        self.clients: set[Client] = set()
+        self.stage = Stage(self.journal, self.clients, lambda message: self.tell(None, message), self._tell_status)
+        self.player = self.stage.player
+        self.work = Work(self.rooms, self.player, store, self.journal, limits or Limits())
+        self.work.ledger.told, self.work.made = self._tell_job, self._made
+        self.work.heard_progress, self.work.edges_changed = self._tell_progress, self._tell_status
+        self.live = Live(self, live_max_hz)
+        self.metrics = Metrics(self, watchdog.of())
+        self.stage.heard = self.metrics.frame
+        self.work.ledger.changed = self._follow
+        self._held: set[asyncio.Future[None]] = set()
+        self._arrivals = Arrivals()
 
     async def load(self) -> None:
-        """Take up where the last broker stopped: what was running is queued again."""
-        self.map, rules, unfinished = await self.store.run(self.store.load)
+        """Take up where the last broker stopped."""
+        loaded = await self.store.run(self.store.load)
+        for kept in loaded.rooms:
+            room = self.rooms[kept.row.id] = Room(kept.row.id, kept.row.title, kept.row.created)
+            room.load(kept.row.revision, (*kept.nodes, *kept.links), kept.log)
+        if MAIN_ROOM not in self.rooms:
+            self._put_room(Room(MAIN_ROOM, "", time.time()))
+        rules = loaded.facts.get("patch")
         if rules is not None:
             try:
                 self.player.set_patch(patch_files.named(rules))
             except AlphaloomError as error:
                 log.warning("the stored patch cannot be played, the default takes its place: %s", error.message)
-        for job in unfinished:
-            await self._keep(jobs.lose(job) if job.state == "running" else job)
+        self.work.load(loaded)
+        await self.journal.flush()
 
-    # -- clients ------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Write, and let time pass, until cancelled; see `close`."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in (self.journal.run(), self._tick(), self._tell_places(), self.live.run()):
+                tasks.create_task(each)
 
-    def join(self, client: Outbox) -> None:
-        self.clients.add(client)
-        performers, open_jobs = self.player.heard(), tuple(self.jobs.values())
-        edges, sham = len(self.edges), self.player.sham
-        client.put(m.Snapshot(self.map, self.player.rules, open_jobs, edges, self.eeg, performers, sham))
+    async def close(self) -> None:
+        """Write what waits."""
+        for task in self._held:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.work.close()
+                await self.journal.flush()
 
-    def leave(self, client: Outbox) -> None:
-        self.clients.discard(client)
+    async def settled(self) -> None:
+        """Until all that was done so far is on disk."""
+        await self.journal.settled()
 
-    async def handle_client(self, client: Outbox, message: Any) -> None:
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            with _going_on("looking after the jobs"):
+                self.work.tick()
+
+    async def _tell_places(self) -> None:
+        told: dict[str, dict[str, Place]] = {}
+        while True:
+            await asyncio.sleep(PLACES_S)
+            with _going_on("telling who waits"):
+                places = self.work.places()
+                for client in self.clients:
+                    mine = places.get(client.who.person, {})
+                    if mine != told.get(client.id, {}):
+                        client.put(m.Waiting(mine))
+                told = {client.id: places.get(client.who.person, {}) for client in self.clients}
+
+    # -- people --
+
+    def join(self, client: Client, hello: m.Hello | None = None) -> None:
+        """Everything, or for who comes back what was missed. Raises AlphaloomError `unknown_room`."""
+        room = self.room(client.room)
+        missed = room.missed(hello.revision, hello.operation) if hello and hello.revision else None
+        snapshot = m.Snapshot(
+            map=room.map if missed is None else None,
+            patch=self.player.rules,
+            jobs=tuple(job for job in self.work.open.values() if _may_see(client, job)),
+            edges=len(self.work.edges),
+            eeg=self.stage.eeg,
+            performers=self.player.heard(),
+            sham=self.player.sham,
+            room=room.id,
+            missed=missed or (),
+            operation=room.last_operation,
+            people=tuple(other.presence for other in self.clients if other.room == room.id),
+        )
+        letter = self._arrivals.letter(room, snapshot)
+
+        def enter() -> None:
+            if client.left:
+                return
+            if self.rooms.get(room.id) is not room:
+                client.put(_gone(room.id))
+                return
+            client.outbox.post(letter)
+            self.clients.add(client)
+            self._tell_presence(client, client.presence)
+
+        self.journal.then(enter, enter)
+
+    def leave(self, client: Client) -> None:
+        client.left = True
+        if client in self.clients:
+            self.clients.discard(client)
+            self._tell_presence(client, Presence(client.id, client.who.person, here=False))
+
+    def _tell_presence(self, client: Client, presence: Presence) -> None:
+        self.tell(client.room, m.Present(presence), but=client)
+
+    async def handle_client(self, client: Client, message: Any) -> None:
         """Do what a client asks. Raises AlphaloomError, which the session answers with."""
-        handlers: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
-            m.PutNode: self._put_node,
-            m.DeleteNode: self._delete_node,
-            m.PutLink: self._put_link,
-            m.DeleteLink: self._delete_link,
-            m.SetSham: self._set_sham,
-            m.Generate: self._generate,
-            m.Cancel: self._cancel,
-        }
-        if isinstance(message, m.Fetch):
-            await self._fetch(client, message)
-        elif isinstance(message, m.SetPatch):
-            for warning in await self.set_patch(patch_files.named(message.rules)):
-                client.put(m.Error("idle_rule", warning))
-        elif type(message) in handlers:
-            async with self._lock:
-                await handlers[type(message)](message)
-        else:
-            raise AlphaloomError("unexpected_message", f"A client does not send {type(message).__name__}.")
+        who, room = client.who, client.room
+        match message:
+            case m.Edit():
+                self._answer(client, self.edit(who, room, message))
+            case m.Undo():
+                self._answer(client, self.undo(who, room, message.id))
+            case m.Redo():
+                self._answer(client, self.redo(who, room, message.id))
+            case m.Generate():
+                again = await self.work.ledger.find(message.job) is not None
+                job = await self.generate(who, room, message)
+                if again:  # it is told again, but to nobody else
+                    self.journal.then(lambda: client.put(m.JobChanged(job)))
+            case m.Cancel():
+                self.cancel(who, message.job)
+            case m.Select():
+                client.select(message.nodes, self.room(room).map.nodes)
+                self._tell_presence(client, client.presence)
+            case m.Subscribe():
+                client.subscribe(message.frames_hz)
+            case m.Fetch():
+                await self._fetch(client, message)
+            case m.SetPatch():
+                who.need("editor")
+                for warning in self.stage.set_patch(patch_files.named(message.rules)):
+                    client.put(m.Error("idle_rule", warning))
+            case m.SetSham():
+                who.need("editor")
+                self.stage.set_sham(message.on)
+            case _:
+                raise AlphaloomError("unexpected_message", f"A client does not send {type(message).__name__} now.")
 
-    def tell(self, message: Any) -> None:
+    def _answer(self, client: Client, done: Done) -> None:
+        """Everybody is told of what was done; of what had been done before, only who asked again."""
+        if done.again:
+            self.journal.then(lambda: client.put(m.Edited(done.operation)))
+
+    def tell(self, room: str | None, message: Any, but: Client | None = None) -> None:
+        """Say something to everybody in a room, or everywhere."""
+        letter = Letter(message)
         for client in self.clients:
-            client.put(message)
+            if client is not but and room in (None, client.room):
+                client.outbox.post(letter)
 
-    async def _put_node(self, message: m.PutNode) -> None:
-        node = message.node
-        check.node(node)
-        known = self.map.nodes.get(node.id)
-        if known is None and len(self.map.nodes) >= check.MAX_NODES:
-            raise AlphaloomError("map_full", f"The map has {check.MAX_NODES} nodes, the most it takes.", node=node.id)
-        node = replace(node, picture=known.picture if known else None)
-        await self._store_node(node)
-        self.tell(m.PutNode(node))
+    # -- maps --
 
-    async def _delete_node(self, message: m.DeleteNode) -> None:
-        if message.node not in self.map.nodes:
-            raise AlphaloomError("unknown_node", f"No node {message.node[:80]!r} is on the map.", node=message.node[:80])
-        loose = [e.id for e in self.map.links.values() if message.node in (e.parent, e.child)]
-        for job in [j for j in self.jobs.values() if j.node == message.node]:
-            await self._end(job)
-        nodes = {k: v for k, v in self.map.nodes.items() if k != message.node}
-        links = {k: v for k, v in self.map.links.items() if k not in loose}
-        await self._change(replace(self.map, nodes=nodes, links=links), drop=(message.node, *loose))
-        for link in loose:
-            self.tell(m.DeleteLink(link))
-        self.tell(m.DeleteNode(message.node))
-        await self._dispatch()
+    def room(self, id: str) -> Room:
+        """Raises AlphaloomError `unknown_room`."""
+        if id not in self.rooms:
+            raise AlphaloomError(
+                "unknown_room",
+                f"No map is called {id[:80]!r}. Make it with POST /v1/rooms, or take {MAIN_ROOM!r}.",
+                room=id[:80],
+            )
+        return self.rooms[id]
 
-    async def _put_link(self, message: m.PutLink) -> None:
-        check.link(message.link, self.map)
-        await self._change(replace(self.map, links=self.map.links | {message.link.id: message.link}), put=(message.link,))
-        self.tell(message)
+    def create_room(self, who: Who, id: str, title: str = "") -> Room:
+        """Raises AlphaloomError `room_exists`, `too_many_rooms`, `bad_id` or `forbidden`."""
+        who.need("editor")
+        check.identifier(id)
+        if id in self.rooms:
+            raise AlphaloomError("room_exists", f"A map is called {id!r} already.", room=id)
+        if len(self.rooms) >= MAX_ROOMS:
+            raise AlphaloomError("too_many_rooms", f"There are {MAX_ROOMS} maps, the most there may be; delete one.")
+        return self._put_room(Room(id, _title(title), time.time()))
 
-    async def _delete_link(self, message: m.DeleteLink) -> None:
-        links = {k: v for k, v in self.map.links.items() if k != message.link}
-        await self._change(replace(self.map, links=links), drop=(message.link,))
-        self.tell(message)
+    def rename_room(self, who: Who, id: str, title: str) -> Room:
+        who.need("editor")
+        room = self.room(id)
+        room.title = _title(title)
+        return self._put_room(room)
 
-    async def _store_node(self, node: Node) -> None:
-        await self._change(replace(self.map, nodes=self.map.nodes | {node.id: node}), put=(node,))
+    def drop_room(self, who: Who, id: str) -> None:
+        """Delete a map with its history; whoever is in it is shown out. Raises AlphaloomError."""
+        who.need("admin")
+        self.room(id)
+        if id == MAIN_ROOM:
+            raise AlphaloomError("main_room", f"The map {MAIN_ROOM!r} stays; delete its nodes.", room=id)
+        self.journal.need()
+        self.work.room_dropped(id)
+        del self.rooms[id]
+        self.journal.write(writes.DropRoom(id))
+        for client in [client for client in self.clients if client.room == id]:
+            client.put(_gone(id))
+            self.leave(client)
 
-    async def _change(self, map: Map, **what: Any) -> None:
-        map = replace(map, revision=self.map.revision + 1)
-        await self.store.run(lambda: self.store.change(map.revision, **what))
-        self.map = map
+    def _put_room(self, room: Room) -> Room:
+        self.journal.need()
+        self.rooms[room.id] = room
+        self.journal.write(writes.PutRoom(_row(room)))
+        return room
 
-    async def _fetch(self, client: Outbox, message: m.Fetch) -> None:
-        node = self.map.nodes.get(message.node)
+    def edit(self, who: Who, room: str, edit: m.Edit) -> Done:
+        """Raises AlphaloomError for a change that cannot be; then none of them is made."""
+        who.need("editor")
+        said = (change.fields.get(name) for change in edit.changes for name in ("source", "mask", "picture"))
+        for blob in {blob for blob in said if isinstance(blob, str)}:  # what else it may be is refused with its field
+            self.store.blobs.need(blob)
+        return self._change(who, self.room(room), lambda at, now: at.edit(who.person, edit.id, edit.changes, now))
+
+    def undo(self, who: Who, room: str, id: str) -> Done:
+        """Raises AlphaloomError `nothing_to_undo`."""
+        who.need("editor")
+        return self._change(who, self.room(room), lambda at, now: at.undo(who.person, id, now))
+
+    def redo(self, who: Who, room: str, id: str) -> Done:
+        """Raises AlphaloomError `nothing_to_redo`."""
+        who.need("editor")
+        return self._change(who, self.room(room), lambda at, now: at.redo(who.person, id, now))
+
+    def purge(self, who: Who, room: str, node: str) -> None:
+        """Forget a deleted node with its history, for good. Raises AlphaloomError `not_deleted`."""
+        who.need("editor")
+        self.journal.need()
+        nodes, links = self.room(room).purge(node)
+        self.journal.write(writes.PurgeItems(room, nodes, links))
+
+    def _change(self, who: Who, room: Room, change: Any) -> Done:
+        self.journal.need()
+        done: Done = change(room, time.time())
+        if not done.again:
+            self._keep(room, done)
+            for one in done.operation.changes:
+                if one.verb == "delete" and one.kind == "node":
+                    self.work.node_deleted(who, room.id, one.id)
+                elif one.kind == "node" and one.fields.get("picture") and self._is_live(room.id, one.id):
+                    self._hold(self.live.count(room.id, one.id, self._read(one.fields["picture"])))
+        return done
+
+    def _keep(self, room: Room, done: Done) -> None:
+        self.metrics.operation()
+        self.journal.write(
+            *(writes.PutItem(room.id, one.item, one.deleted, one.deleted_in) for one in done.touched),
+            writes.AddOperation(room.id, done.operation, done.before),
+            writes.PutRoom(_row(room)),
+        )
+        self.journal.then(lambda: self.tell(room.id, m.Edited(done.operation)))
+
+    async def _fetch(self, client: Client, message: m.Fetch) -> None:
+        node = self.room(client.room).map.nodes.get(message.node)
         if node is None or node.picture is None:
             raise AlphaloomError("no_picture", f"Node {message.node[:80]!r} has no picture yet.", node=message.node[:80])
-        data = await self.store.run(self.store.blob, node.picture)
-        client.put(m.Picture(node.id, "", node.picture, "image/png", data))
+        blobs, picture = self.store.blobs, node.picture
+        data = await blobs.run(blobs.get, picture)
+        now = self.room(client.room).map.nodes.get(node.id)
+        if now is None or now.picture == picture:
+            client.put(m.Picture(node.id, "", picture, blobs.media_type(data), data, live=node.live))
+        else:  # it has changed meanwhile, and the newest wins
+            await self._fetch(client, message)
 
-    # -- jobs ---------------------------------------------------------------------------------------------
+    # -- jobs --
 
-    async def _generate(self, message: m.Generate) -> None:
-        check.identifier(message.job)
-        if message.node not in self.map.nodes:
-            raise AlphaloomError("unknown_node", f"No node {message.node[:80]!r} is on the map.", node=message.node[:80])
-        known = self.jobs.get(message.job) or await self.store.run(self.store.job, message.job)
-        if known:  # asked again after a lost connection, say
-            self.tell(m.JobChanged(known))
+    async def generate(self, who: Who, room: str, asked: m.Generate, live: bool = False) -> Job:
+        """Take on a job; the job that has its id already, if one has. Raises AlphaloomError, `queue_full` among others."""
+        who.need("editor")
+        return await self.work.submit(who, self.room(room), asked, live)
+
+    def cancel(self, who: Who, job: str) -> Job:
+        """Raises AlphaloomError `unknown_job` or `not_yours`."""
+        who.need("editor")
+        return self.work.cancel(who, job)
+
+    async def ended(self, job: str) -> Job:
+        return await self.work.ledger.end_of(job)
+
+    def _follow(self, job: Job) -> None:
+        self.live.follow(job)
+        self.metrics.follow(job)
+
+    def _made(self, job: Job, png: bytes) -> None:
+        """A picture is there. One that nobody has asked for is shown when it does not flash."""
+        assert job.picture is not None
+        if job.live:
+            self._hold(self.live.show(job, self._read(job.picture, png), lambda: self._show(job, png)))
             return
-        if len(self.jobs) >= MAX_OPEN_JOBS:
-            raise AlphaloomError("queue_full", f"{MAX_OPEN_JOBS} jobs are waiting, the most there may be. Try again later.")
-        await self._keep(Job(message.job, message.node, created=time.time()))
-        await self._dispatch()
+        self._show(job, png)
+        if self._is_live(job.room, job.node):
+            self._hold(self.live.count(job.room, job.node, self._read(job.picture, png)))
 
-    async def _cancel(self, message: m.Cancel) -> None:
-        job = self.jobs.get(message.job)
-        if job is None:
-            raise AlphaloomError("unknown_job", f"No open job is called {message.job[:80]!r}.", job=message.job[:80])
-        await self._end(job)
-        await self._dispatch()  # who waited for its picture need not wait any longer
+    def _is_live(self, room: str, node: str) -> bool:
+        found = self.rooms[room].map.nodes.get(node) if room in self.rooms else None
+        return found is not None and found.live
 
-    async def _end(self, job: Job) -> None:
-        """Cancel a job and tell its edge. Whoever ends jobs dispatches afterwards, once the map is as it shall be."""
-        await self._keep(jobs.cancel(job))
-        for edge in self.edges:
-            if edge.job == job.id:
-                edge.outbox.put(m.Cancel(job.id))
+    async def _read(self, blob: str, data: bytes = b"") -> bytes:
+        return data or await self.store.blobs.run(self.store.blobs.get, blob)
 
-    async def _keep(self, job: Job) -> None:
-        """Store a job's new state, then show it."""
-        await self.store.run(self.store.put_job, job)
-        self.jobs[job.id] = job
-        if jobs.has_ended(job):
-            del self.jobs[job.id]
-        self.tell(m.JobChanged(job))
+    def _hold(self, waiting: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(waiting)
+        self._held.add(task)
+        task.add_done_callback(self._held.discard)
 
-    async def _dispatch(self) -> None:
-        """Give waiting jobs to idle edges, oldest first; a job whose source is still being made waits for it."""
-        for job in list(self.jobs.values()):
-            if job.state != "queued":
-                continue
-            if any(other.node in compose.waits_for(self.map, job.node) for other in self.jobs.values()):
-                continue
-            try:
-                resolved, modulation = compose.resolve(self.map, job.node, self.player.playing(time.time()))
-            except AlphaloomError as error:
-                await self._keep(jobs.fail(job, error.message))
-                continue
-            idle = [edge for edge in self.edges if edge.job is None]
-            side = max(resolved.width, resolved.height)
-            fitting = [edge for edge in idle if side <= edge.max_side]
-            if fitting:
-                edge, job = fitting[0], jobs.start(job, resolved, modulation)
-                edge.job, edge.attempt = job.id, job.attempt
-                await self._keep(job)
-                edge.outbox.put(m.Run(job.id, job.attempt, resolved))
-            elif self.edges and all(side > edge.max_side for edge in self.edges):
-                largest = max(edge.max_side for edge in self.edges)
-                await self._keep(jobs.fail(job, f"No edge makes {side} pixels a side; the largest is {largest}."))
+    def _show(self, job: Job, png: bytes) -> None:
+        """Its node shows it, and everybody in the room gets it."""
+        assert job.picture is not None
+        room = self.rooms.get(job.room)
+        if job.node and room is not None:
+            picture = m.Picture(job.node, job.id, job.picture, "image/png", png, live=job.live)
+            change = Change("update", "node", job.node, {"picture": job.picture})
+            if png:
+                self.journal.then(lambda: self.tell(job.room, picture))
+            with contextlib.suppress(AlphaloomError):  # the node was purged meanwhile
+                self._keep(room, room.edit("", new_id(), (change,), time.time()))
+        elif png:
+            letter = Letter(m.Picture("", job.id, job.picture, "image/png", png))
+            self.journal.then(lambda: self._post_to(job.person, letter))
 
-    # -- edges --------------------------------------------------------------------------------------------
+    def _tell_job(self, job: Job) -> None:
+        letter = Letter(m.JobChanged(job))
+        for client in self.clients:
+            if _may_see(client, job):
+                client.outbox.post(letter)
 
-    async def join_edge(self, edge: Edge) -> None:
-        async with self._lock:
-            self.edges.append(edge)
-            self._tell_status()
-            await self._dispatch()
+    def _tell_progress(self, job: Job, progress: m.Progress) -> None:
+        letter = Letter(progress)
+        for client in self.clients:
+            if _may_see(client, job):
+                client.outbox.post(letter)
 
-    async def leave_edge(self, edge: Edge) -> None:
-        async with self._lock:
-            self.edges.remove(edge)
-            self._tell_status()
-            job = self.jobs.get(edge.job or "")
-            if job is not None:
-                log.warning("edge %s went away while it ran job %s", edge.name, job.id)
-                await self._keep(jobs.lose(job))
-            await self._dispatch()
-
-    async def handle_edge(self, edge: Edge, message: Any) -> None:
-        """Take in what an edge says of its job. Raises AlphaloomError when the job is not, or no longer, its own."""
-        if not isinstance(message, m.Progress | m.Result | m.JobFailed):
-            raise AlphaloomError("unexpected_message", f"An edge does not send {type(message).__name__}.")
-        async with self._lock:
-            # The attempt number is the fence: what an edge says of an attempt that is not its own is not heard.
-            if edge.job != message.job or edge.attempt != message.attempt:
-                raise AlphaloomError(
-                    "not_your_job", f"Attempt {message.attempt} of job {message.job[:80]!r} is not yours.", job=message.job[:80]
-                )
-            job = self.jobs.get(message.job)  # none when it was cancelled meanwhile
-            if isinstance(message, m.Progress):
-                if job:
-                    self.tell(message)
-                return
-            edge.job = None
-            if job and isinstance(message, m.Result):
-                await self._finish(job, message)
-            elif job and isinstance(message, m.JobFailed):
-                await self._keep(jobs.fail(job, message.message))
-            await self._dispatch()
-
-    async def _finish(self, job: Job, result: m.Result) -> None:
-        if not result.payload.startswith(PNG_SIGNATURE):
-            await self._keep(jobs.fail(job, "The edge sent something that is no PNG."))
-            return
-        picture = await self.store.run(self.store.put_blob, result.payload)
-        # What was asked is the broker's to say; the edge only fills in what it chose.
-        assert job.resolved is not None
-        resolved = replace(job.resolved, model=result.request.model, steps=result.request.steps)
-        await self._store_node(replace(self.map.nodes[job.node], picture=picture))
-        await self._keep(jobs.finish(job, picture, resolved))
-        self.tell(m.Picture(job.node, job.id, picture, "image/png", result.payload))
-
-    # -- EEG ----------------------------------------------------------------------------------------------
-
-    async def set_patch(self, new: Patch) -> list[str]:
-        """Play another patch; what in it stays idle, and why. Raises AlphaloomError `bad_patch`, and the old one stays."""
-        patch_files.check(new.rules)
-        async with self._lock:
-            await self._change(self.map, rules=new.rules)
-            self.player.set_patch(new)
-            self.tell(m.SetPatch(new.rules))
-        self._warn()
-        return self.player.warnings()
-
-    async def set_sham(self, on: bool) -> None:
-        """Raises AlphaloomError `no_sham`."""
-        async with self._lock:
-            await self._set_sham(m.SetSham(on))
-
-    async def _set_sham(self, message: m.SetSham) -> None:
-        self.player.set_sham(message.on)
-        log.info("sham: %s", f"{self.player.recording} drives" if message.on else "off")
-        self._tell_status()
-
-    def hear(self, number: int, frame: Frame) -> None:
-        """A performer's newest frame."""
-        self.tell(m.Features(self.player.hear(number, frame, time.time())))
-        self._warn()
-
-    def hear_sham(self, frame: Frame) -> None:
-        self.player.hear_sham(frame, time.time())
-
-    def set_performer(self, number: int, performer: Performer | None, problem: str) -> None:
-        """Who is listened to, or why nobody is heard."""
-        self.player.problems[number] = problem
-        if performer is not None:
-            self.player.performers[number] = performer
-        self.eeg = self.player.status() or "looking for a stream"
-        log.info("EEG: %s", self.eeg)
-        self._warn()
-        self._tell_status()
-
-    def _warn(self) -> None:
-        for line in self.player.news():
-            log.warning("%s", line)
+    def _post_to(self, person: str, letter: Letter) -> None:
+        for client in self.clients:
+            if client.who.person == person:
+                client.outbox.post(letter)
 
     def report(self, error: AlphaloomError) -> None:
         """Something went wrong that nobody who is connected has asked for."""
         log.warning("%s", error.message)
-        self.tell(m.Error(error.code, error.message, error.detail))
+        self.tell(None, m.Error(error.code, error.message, error.detail))
 
     def _tell_status(self) -> None:
-        self.tell(m.Status(len(self.edges), self.eeg, self.player.heard(), self.player.sham))
+        self.tell(None, m.Status(len(self.work.edges), self.stage.eeg, self.player.heard(), self.player.sham))
 
-    def eeg_report(self) -> dict[str, Any]:
-        return {"eeg": self.eeg, **self.player.report()}
+    # -- reports --
 
-    # -- reports ------------------------------------------------------------------------------------------
-
-    async def session(self) -> dict[str, Any]:
+    async def session(self, room: str) -> dict[str, Any]:
         """Each node's picture with its resolved request and the EEG behind it."""
-        made = await self.store.run(self.store.pictures)
-        shown = [job for job in made if job.node in self.map.nodes]
-        return {"patch": wire.plain(self.player.rules), "eeg": self.eeg, "pictures": [wire.plain(job) for job in shown]}
+        nodes = self.room(room).map.nodes
+        made: Iterable[Job] = await self.store.run(self.store.pictures, room)
+        shown = [job for job in made if job.node in nodes]
+        return {"patch": wire.plain(self.player.rules), "eeg": self.stage.eeg, "pictures": [wire.plain(job) for job in shown]}
+
+
+@contextlib.contextmanager
+def _going_on(doing: str) -> Iterator[None]:
+    """A mistake of ours must not end what all depend on."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s went wrong", doing)
+
+
+def _may_see(client: Client, job: Job) -> bool:
+    """A node's jobs are everybody's in its room to see; others are their owner's."""
+    return client.room == job.room if job.node else client.who.person == job.person
+
+
+def _gone(room: str) -> m.Error:
+    return m.Error("unknown_room", f"The map {room!r} was deleted.", {"room": room})
+
+
+def _row(room: Room) -> writes.RoomRow:
+    return writes.RoomRow(room.id, room.title, room.created, room.map.revision)
+
+
+def _title(text: str) -> str:
+    if len(text) > MAX_TITLE:
+        raise AlphaloomError("bad_value", f"title has {len(text)} characters; the most is {MAX_TITLE}.", field="title")
+    return text

@@ -1,13 +1,13 @@
-"""The websocket front end: dials in to a broker, takes jobs, runs one at a time."""
+"""The websocket front end: dials in to a broker, works for it, comes back to it when it was away."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import threading
-import urllib.error
-import urllib.request
+import random
+import ssl
+from dataclasses import dataclass
 from typing import Any
 
 import websockets
@@ -16,47 +16,92 @@ from websockets.asyncio.client import ClientConnection, connect
 from protocol import MAX_BINARY_BYTES, VERSION, wire
 from protocol import messages as m
 from protocol.address import Address
-from protocol.errors import AlphaloomError
+from protocol.errors import PASSING, AlphaloomError
 
-from .engine import MAX_SIDE, Cancelled, Engine
+from .blobs import Blobs
+from .session import HEARTBEAT_S, Session
+from .worker import Runs, Worker
 
 log = logging.getLogger("edge")
 
-RETRY_S = (0.5, 1, 2, 5, 10)
+RETRY_S = (0.5, 30.0)
+"""The first and the longest pause before trying again."""
+HELLO_S = 10.0
 
 
-async def serve(engine: Engine, address: Address, name: str) -> None:
-    """Work for a broker until cancelled; come back to it when it was away.
+@dataclass(frozen=True)
+class Broker:
+    """Where it is, and what it takes to get in. Without `cafile` the system's authorities are believed."""
 
-    Raises AlphaloomError `no_broker` when it was never there, or what the broker refused us with.
-    """
-    tries, met = 0, False
-    while True:
+    address: Address
+    token: str = ""
+    cafile: str | None = None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """None for a broker without TLS. Raises AlphaloomError `bad_cafile`."""
+        if not self.address.ws.startswith("wss:"):
+            return None
         try:
-            async with connect(address.ws, max_size=MAX_BINARY_BYTES, proxy=None) as socket:
-                await _greet(socket, engine, name)
-                log.info("at work for %s with %s on %s", address.ws, engine.model.id, engine.device)
-                tries, met = 0, True
-                await _Session(socket, engine, address).run()
-        except (OSError, websockets.WebSocketException, TimeoutError) as problem:
-            if not met:
-                raise no_broker(address, problem) from None
-        delay = RETRY_S[min(tries, len(RETRY_S) - 1)]
-        log.warning("the broker is gone; trying again in %g s", delay)
-        await asyncio.sleep(delay)
-        tries += 1
+            return ssl.create_default_context(cafile=self.cafile)
+        except OSError as problem:
+            raise AlphaloomError(
+                "bad_cafile", f"{self.cafile!r} holds no certificate (PEM): {problem}.", cafile=self.cafile
+            ) from None
 
 
-async def probe(address: Address) -> None:
+async def serve(
+    engine: Runs, broker: Broker, name: str, drain: asyncio.Event | None = None, heartbeat_s: float = HEARTBEAT_S
+) -> None:
+    """Work for a broker until `drain` is set, by us or by a Drain from the broker, and the jobs at hand are done.
+
+    Raises AlphaloomError: `no_broker` when it was never there, `edge_stalled` when the device hangs, or what the broker
+    refused us with.
+    """
+    drain = drain or asyncio.Event()
+    worker = Worker(engine)
+    tries, met = 0, False
+    tls = broker.tls()
+    async with contextlib.aclosing(Blobs(broker.address.http, broker.token, tls)) as blobs:
+        while True:
+            try:
+                async with _dial(broker, tls) as socket:
+                    await _greet(socket, engine, name, broker.token)
+                    log.info("at work for %s with %s on %s", broker.address.ws, engine.model.id, engine.device)
+                    tries, met = 0, True
+                    await Session(socket, worker, blobs, drain, heartbeat_s).run()
+            except (OSError, websockets.WebSocketException, TimeoutError) as problem:
+                if not met:
+                    raise no_broker(broker.address, problem) from None
+            except AlphaloomError as refusal:
+                if not met or refusal.code not in PASSING:
+                    raise
+                log.warning("the broker says: %s", refusal.message)
+            if drain.is_set():
+                return
+            delay = _pause(tries)
+            log.warning("no broker; trying again in %.1f s", delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(drain.wait(), delay)
+                return
+            tries += 1
+
+
+async def probe(broker: Broker) -> None:
     """Raises AlphaloomError `no_broker` when nobody answers: better said before a large model is loaded."""
     try:
-        async with connect(address.ws, proxy=None):
+        async with _dial(broker, broker.tls()):
             pass
     except (OSError, websockets.WebSocketException, TimeoutError) as problem:
-        raise no_broker(address, problem) from None
+        raise no_broker(broker.address, problem) from None
 
 
 def no_broker(address: Address, problem: Exception) -> AlphaloomError:
+    if isinstance(problem, ssl.SSLError):
+        return AlphaloomError(
+            "untrusted_broker",
+            f"The broker at {address.ws} is not trusted: {problem.reason or problem}. Name its certificate with --cafile.",
+            address=address.ws,
+        )
     return AlphaloomError(
         "no_broker",
         f"No broker answers at {address.ws} ({type(problem).__name__}). Start one with 'python -m broker', or name another "
@@ -65,9 +110,31 @@ def no_broker(address: Address, problem: Exception) -> AlphaloomError:
     )
 
 
-async def _greet(socket: ClientConnection, engine: Engine, name: str) -> None:
-    await socket.send(wire.encode(m.Hello(VERSION, "edge", name, engine.model.id, MAX_SIDE)))
-    answer = wire.decode(await asyncio.wait_for(socket.recv(), 10))
+def _dial(broker: Broker, tls: ssl.SSLContext | None) -> connect:
+    more: dict[str, Any] = {"ssl": tls} if tls else {}
+    # Pictures are compressed already.
+    return connect(broker.address.ws, max_size=MAX_BINARY_BYTES, proxy=None, compression=None, **more)
+
+
+def _pause(tries: int) -> float:
+    """Longer each time, and never the same for two edges that lost the same broker."""
+    first, longest = RETRY_S
+    return min(longest, first * 2 ** min(tries, 10)) * random.uniform(0.5, 1.0)
+
+
+async def _greet(socket: ClientConnection, engine: Runs, name: str, token: str) -> None:
+    hello = m.Hello(
+        VERSION,
+        "edge",
+        name,
+        token,
+        model=engine.model.id,
+        tasks=engine.tasks,
+        max_side=engine.max_side,
+        fingerprint=engine.fingerprint,
+    )
+    await socket.send(wire.encode(hello))
+    answer = wire.decode(await asyncio.wait_for(socket.recv(), HELLO_S))
     if isinstance(answer, m.Error):
         raise AlphaloomError(answer.code, answer.message, **answer.detail)
     if not isinstance(answer, m.Hello) or answer.version != VERSION:
@@ -76,75 +143,3 @@ async def _greet(socket: ClientConnection, engine: Engine, name: str) -> None:
             f"The broker speaks protocol version {getattr(answer, 'version', 'unknown')}, this edge {VERSION}: update the "
             "older of the two.",
         )
-
-
-class _Session:
-    """One connection. Jobs run on a worker thread, so that the socket stays awake."""
-
-    def __init__(self, socket: ClientConnection, engine: Engine, address: Address):
-        self._socket, self._engine, self._address = socket, engine, address
-        self._cancelled: dict[str, threading.Event] = {}
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._device = asyncio.Lock()
-
-    async def run(self) -> None:
-        try:
-            async for data in self._socket:
-                message = wire.decode(data)
-                if isinstance(message, m.Run):
-                    self._cancelled[message.job] = threading.Event()
-                    task = asyncio.create_task(self._work(message))
-                    self._jobs.add(task)
-                    task.add_done_callback(self._jobs.discard)
-                elif isinstance(message, m.Cancel) and message.job in self._cancelled:
-                    self._cancelled[message.job].set()
-                elif isinstance(message, m.Error):
-                    log.error("the broker says: %s", message.message)
-        finally:
-            # Nobody waits for these any more: the broker gives them to another edge.
-            for event in self._cancelled.values():
-                event.set()
-            await asyncio.gather(*self._jobs, return_exceptions=True)
-
-    async def _work(self, run: m.Run) -> None:
-        answer: Any
-        try:
-            source, mask = [await self._blob(name) for name in (run.request.source, run.request.mask)]
-            async with self._device:
-                picture, request = await asyncio.to_thread(self._run, run, source, mask, asyncio.get_running_loop())
-            answer = m.Result(run.job, run.attempt, request, picture)
-        except Cancelled:
-            answer = m.JobFailed(run.job, run.attempt, "cancelled", "It was cancelled.")
-        except AlphaloomError as error:
-            answer = m.JobFailed(run.job, run.attempt, error.code, error.message)
-        except Exception as problem:  # a job must end whatever the model does
-            log.exception("job %s", run.job)
-            answer = m.JobFailed(run.job, run.attempt, "edge_error", f"{type(problem).__name__}: {problem}")
-        finally:
-            self._cancelled.pop(run.job, None)
-        await self._send(answer)
-
-    def _run(self, run: m.Run, source: bytes | None, mask: bytes | None, loop: asyncio.AbstractEventLoop) -> Any:
-        def on_step(step: int, steps: int) -> None:
-            progress = m.Progress(run.job, step, steps, run.attempt)
-            asyncio.run_coroutine_threadsafe(self._send(progress), loop)
-
-        return self._engine.run(run.request, source, mask, on_step, self._cancelled[run.job].is_set)
-
-    async def _send(self, message: Any) -> None:
-        with contextlib.suppress(websockets.ConnectionClosed):
-            await self._socket.send(wire.encode(message))
-
-    async def _blob(self, name: str | None) -> bytes | None:
-        if name is None:
-            return None
-        try:
-            return await asyncio.to_thread(_download, f"{self._address.http}/blobs/{name}")
-        except urllib.error.URLError as problem:
-            raise AlphaloomError("bad_source", f"The broker does not give blob {name}: {problem.reason}.") from None
-
-
-def _download(url: str) -> bytes:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(url, timeout=30) as answer:
-        return answer.read(MAX_BINARY_BYTES)

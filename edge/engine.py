@@ -17,21 +17,17 @@ from protocol.errors import AlphaloomError
 from protocol.model import ResolvedRequest
 
 from .conditioning import Conditioner
-from .models import Model
+from .models import Model, fingerprint
+from .worker import Cancelled, OnStep
 
 MAX_SIDE = 2048
 MAX_SOURCE_PIXELS = 4096 * 4096
 
-OnStep = Callable[[int, int], None]
-"""Called after each diffusion step with (steps done, steps in all)."""
-
-
-class Cancelled(Exception):
-    """The job was cancelled between two steps."""
-
 
 class Engine:
     """Raises AlphaloomError `unsupported_model` when the model cannot be loaded."""
+
+    max_side = MAX_SIDE
 
     def __init__(self, model: Model, device: str | None = None):
         diffusers_logging.set_verbosity_error()
@@ -60,6 +56,8 @@ class Engine:
                 "with safetensors weights.",
             ) from None
         self._scheduler = first.scheduler
+        self.tasks = tuple(self._pipelines)
+        self.fingerprint = fingerprint(model, self._device_kind())
 
     def run(
         self,
@@ -77,6 +75,8 @@ class Engine:
             raise AlphaloomError("unknown_task", f"No task is called {request.task!r}. Use {', '.join(self._pipelines)}.")
         if request.model not in ("", self.model.id):
             raise AlphaloomError("wrong_model", f"This edge runs {self.model.id!r}, not {request.model!r}.")
+        if cancelled():
+            raise Cancelled
         request = replace(request, model=self.model.id, steps=request.steps or self.model.steps)
         pictures = _pictures(request, source, mask)
         pipeline = self._pipelines[request.task]
@@ -108,6 +108,10 @@ class Engine:
         out = io.BytesIO()
         picture.save(out, "PNG")
         return out.getvalue(), request
+
+    def _device_kind(self) -> str:
+        """Two devices of one kind make the same picture of the same noise."""
+        return torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else self.device
 
 
 def _arguments(request: ResolvedRequest, pictures: dict[str, Image.Image]) -> dict[str, Any]:

@@ -33,4 +33,4 @@ def parse(text: str) -> Address:
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
     host = f"[{host}]" if ":" in host else host
     secure = "s" if parts.scheme in ("wss", "https") else ""
-    return Address(f"ws{secure}://{host}:{port}/ws", f"http{secure}://{host}:{port}")
+    return Address(f"ws{secure}://{host}:{port}/v1/ws", f"http{secure}://{host}:{port}")

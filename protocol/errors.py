@@ -13,3 +13,10 @@ class AlphaloomError(Exception):
         self.code = code
         self.message = message
         self.detail = detail
+
+
+PASSING = frozenset({"too_fast", "too_many_connections", "too_many_attempts", "no_hello", "store_unavailable"})
+"""The codes of what is refused only now: asked again a little later, it may be done."""
+
+ELSEWHERE = frozenset({"draining", "edge_error", "out_of_memory", "unreachable_source"})
+"""The codes of an edge's failures that need not be another's: the job may be given to one that can."""

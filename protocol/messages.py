@@ -6,24 +6,57 @@ Messages with a `payload` travel as binary frames, all others as text (see `wire
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from .model import Frame, Job, Link, Map, Node, Performer, ResolvedRequest, Rule
+from .model import (
+    MAIN_ROOM,
+    TASKS,
+    Change,
+    Frame,
+    Job,
+    Map,
+    Operation,
+    Performer,
+    Place,
+    Presence,
+    ResolvedRequest,
+    Rule,
+)
 
-Role = Literal["client", "edge"]
+LIVE_PICTURE_S = 0.2
+"""At most six changes lie in any second then, whatever they are: three flashes, as WCAG 2.3.1 allows."""
 
 # -- both ways --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Hello:
-    """The first message each side sends. An edge also says what it can do."""
+    """The first message each side sends."""
 
     version: int
     role: str
+    """`viewer`, `editor`, `edge` or `admin`, as protocol.model.Role; the broker answers with the role that is granted."""
     name: str = ""
+    """The person's, or the edge's. Where a token is given, its name goes before."""
+    token: str = ""
+    room: str = MAIN_ROOM
+    revision: int = 0
+    """A client that comes back: the last revision it has seen, and that operation's id, so that it hears what it missed."""
+    operation: str = ""
+    client: str = ""
+    """In the broker's answer: this connection's id, as in Presence."""
     model: str = ""
+    """An edge: the model that is loaded."""
+    models: tuple[str, ...] = ()
+    """An edge: others that it could load."""
+    tasks: tuple[str, ...] = TASKS
     max_side: int = 0
+    """An edge: the largest picture's longer side in pixels."""
+    slots: int = 1
+    """An edge: how many jobs it takes at once."""
+    fingerprint: str = ""
+    """An edge: a hash of its weights, its kind of device and its versions. Equal requests on equal edges give equal
+    pictures, which may therefore be remembered; empty: nothing is."""
 
 
 @dataclass(frozen=True)
@@ -50,31 +83,41 @@ class Progress:
     attempt: int = 0
 
 
-# -- client to broker; the broker repeats edits to everybody ---------------------------------------------
+# -- client to broker -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class PutNode:
-    """Create a node or replace it. Its `picture` is the broker's to set: a client's value is ignored."""
+class Edit:
+    """Change the map: all of it or, where one change cannot be, nothing. `id` makes it safe to send again."""
 
-    node: Node
-
-
-@dataclass(frozen=True)
-class DeleteNode:
-    """Delete a node and its links."""
-
-    node: str
+    id: str
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True)
-class PutLink:
-    link: Link
+class Undo:
+    """Take back one's own last operation, where nobody else has gone over it since."""
+
+    id: str
 
 
 @dataclass(frozen=True)
-class DeleteLink:
-    link: str
+class Redo:
+    id: str
+
+
+@dataclass(frozen=True)
+class Select:
+    """Tell the others which nodes one has selected."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """Ask for the EEG's frames, so many a second at most of each performer; 0: none, as at the beginning."""
+
+    frames_hz: float
 
 
 @dataclass(frozen=True)
@@ -91,10 +134,15 @@ class SetSham:
 
 @dataclass(frozen=True)
 class Generate:
-    """Ask for a node's picture. The asker chooses the job's id: asking twice with one id is one job."""
+    """Ask for a node's picture, or with `request` for one without a node.
+
+    The asker chooses the job's id: asking twice with one id is one job.
+    """
 
     node: str
     job: str
+    priority: int = 0
+    request: ResolvedRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -111,15 +159,42 @@ class Fetch:
 class Snapshot:
     """Everything, on arrival."""
 
-    map: Map
+    map: Map | None
+    """None for who comes back and needs only what was `missed`."""
     patch: tuple[Rule, ...]
     jobs: tuple[Job, ...]
-    """Those that have not ended."""
+    """The room's that have not ended."""
     edges: int
     eeg: str
     """The EEG streams' names, or why there is none."""
     performers: tuple[Performer, ...] = ()
     sham: bool = False
+    room: str = MAIN_ROOM
+    missed: tuple[Operation, ...] = ()
+    operation: str = ""
+    """The id of the map's last operation."""
+    people: tuple[Presence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Somebody (you too) changed the map. A client that knows its revision already leaves it out."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True)
+class Present:
+    """Somebody came, selected something else, or left."""
+
+    presence: Presence
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Where one's own waiting jobs stand, by id; newest wins."""
+
+    places: dict[str, Place]
 
 
 @dataclass(frozen=True)
@@ -142,13 +217,16 @@ class Features:
 
 @dataclass(frozen=True)
 class Picture:
-    """A node's new picture: `blob` names the payload, `media_type` says what it is."""
+    """A node's new picture, or one's own without a node: `blob` names the payload, `media_type` says what it is."""
 
     node: str
     job: str
     blob: str
     media_type: str
     payload: bytes
+    live: bool = False
+    """Of a live node. Newest wins. The way may press together what was sent apart: so that nothing flashes, a client shows
+    one no sooner than `LIVE_PICTURE_S` after it has changed that node's picture, and then the newest that has come."""
 
 
 # -- broker and edge --------------------------------------------------------------------------------------
@@ -172,6 +250,18 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Heartbeat:
+    """An edge: the worker lives and is at work on these jobs. Progress counts as one, too."""
+
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drain:
+    """An edge: give me no more jobs; I finish what I have and leave. The broker: do that."""
+
+
+@dataclass(frozen=True)
 class JobFailed:
     job: str
     attempt: int
@@ -179,22 +269,21 @@ class JobFailed:
     message: str
 
 
-FROM_CLIENT = (Hello, PutNode, DeleteNode, PutLink, DeleteLink, SetPatch, SetSham, Generate, Fetch, Cancel)
-FROM_EDGE = (Hello, Progress, Result, JobFailed)
+FROM_CLIENT = (Hello, Edit, Undo, Redo, Select, Subscribe, SetPatch, SetSham, Generate, Fetch, Cancel)
+FROM_EDGE = (Hello, Progress, Heartbeat, Drain, Result, JobFailed)
 TO_CLIENT = (
     Hello,
     Error,
     Snapshot,
     Status,
-    PutNode,
-    DeleteNode,
-    PutLink,
-    DeleteLink,
+    Edited,
+    Present,
+    Waiting,
     SetPatch,
     JobChanged,
     Progress,
     Features,
     Picture,
 )
-TO_EDGE = (Hello, Error, Run, Cancel)
+TO_EDGE = (Hello, Error, Run, Cancel, Drain)
 MESSAGES = {cls.__name__: cls for cls in (*FROM_CLIENT, *FROM_EDGE, *TO_CLIENT, *TO_EDGE)}

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 Task = Literal["txt2img", "img2img", "inpaint"]
 LinkKind = Literal["prompt", "image", "blend"]
 Signal = Literal["good", "held", "lost"]
 """`held`: too poor to move anything; `lost`: for so long that what it moved goes back to neutral."""
+Role = Literal["viewer", "editor", "edge", "admin"]
+"""A viewer looks on; an editor changes the map and asks for pictures; an edge runs jobs; an admin may do it all."""
+ItemKind = Literal["node", "link"]
+Verb = Literal["create", "update", "delete", "restore"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "superseded"]
 
 TASKS: tuple[Task, ...] = ("txt2img", "img2img", "inpaint")
 LINK_KINDS: tuple[LinkKind, ...] = ("prompt", "image", "blend")
+MAIN_ROOM = "main"
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled", "superseded"})
 
 
@@ -35,6 +41,8 @@ class Settings:
     """Where a node with two `blend` parents stands between them: 0 is the first, 1 the second."""
     modulate: bool = True
     """Whether the EEG may move this node's parameters."""
+    model: str = ""
+    """The id of the model that shall make it; empty: any."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class Node:
     mask: str | None = None
     """Blob of an inpaint mask: white is painted anew, black stays."""
     picture: str | None = None
+    live: bool = False
+    """Whether it is made anew by itself whenever what it would be made from has changed."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,8 @@ class Link:
     parent: str
     child: str
     kind: LinkKind = "prompt"
+    order: int = 0
+    """Which of a child's links comes first; the broker's to set."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,75 @@ class Map:
     nodes: dict[str, Node] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     revision: int = 0
+    """The number of the last operation that changed it."""
+
+    @cached_property
+    def _upwards(self) -> dict[tuple[str, str], list[Link]]:
+        """Links by child and kind, in their order."""
+        found: dict[tuple[str, str], list[Link]] = {}
+        for link in sorted(self.links.values(), key=lambda link: (link.order, link.id)):
+            found.setdefault((link.child, link.kind), []).append(link)
+        return found
 
     def parents(self, child: str, kind: LinkKind) -> list[Node]:
         """The nodes that a node hangs from by one kind of link, in the order the links were made."""
-        return [self.nodes[link.parent] for link in self.links.values() if link.child == child and link.kind == kind]
+        return [self.nodes[link.parent] for link in self._upwards.get((child, kind), ())]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One item of a map is created, changed, deleted or restored.
+
+    `fields` has what is set, a node's settings as `settings.steps` and so on: all that differ from the default to create
+    or restore, the changed ones to update, none to delete. The last to write a field wins, in the broker's order.
+    """
+
+    verb: Verb
+    kind: ItemKind
+    id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one person did to a map in one go, and can undo in one go."""
+
+    revision: int
+    """The map's, after it."""
+    id: str
+    """Chosen by who did it: done twice with one id is done once."""
+    changes: tuple[Change, ...]
+    person: str = ""
+    """Empty: the broker itself, when a picture is done."""
+    time: float = 0.0
+    """Seconds since 1970."""
+    undoes: int = 0
+    """The revision that this one takes back; 0: none."""
+    redoes: int = 0
+    """The revision whose undoing this one takes back; 0: none."""
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Somebody who is here, by one connection."""
+
+    client: str
+    """The connection's id."""
+    person: str
+    selected: tuple[str, ...] = ()
+    """Ids of nodes."""
+    here: bool = True
+    """False: has left."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a waiting job stands."""
+
+    position: int
+    """1 is the next."""
+    seconds: float | None
+    """Until it is done, estimated from the jobs before; None where none has been run yet."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +308,24 @@ class Job:
 
     id: str
     node: str
+    """Empty where a request was asked for directly."""
     state: JobState = "queued"
     attempt: int = 0
+    """How often an edge has begun it. What an edge says of an earlier attempt is not heard."""
     created: float = 0.0
     """Seconds since 1970."""
+    room: str = MAIN_ROOM
+    person: str = ""
+    priority: int = 0
+    """Among the jobs of one person, the highest goes first."""
+    live: bool = False
+    """Made because its node is live; it gives way to a newer one."""
+    request: ResolvedRequest | None = None
+    """What was asked for directly, without a node."""
+    ended: float = 0.0
+    """Seconds since 1970; 0 while it is open."""
+    cached: bool = False
+    """The picture was there already: an equal request had been run before."""
     resolved: ResolvedRequest | None = None
     modulation: Modulation | None = None
     picture: str | None = None

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         stage(5, f"Blender: building {options.map.name}, making its pictures, rendering")
         build(children, blender, broker, out, options)
         stage(6, "results")
-        session = processes.get(broker.replace("ws:", "http:") + "/session")
+        session = processes.get(broker.replace("ws:", "http:") + "/v1/rooms/main/session")
         (out / "session.json").write_text(json.dumps(session, indent=1))
         for picture in session["pictures"]:
             print(f"      {picture['node']:>8}: {moved(picture)}")

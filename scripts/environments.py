@@ -44,7 +44,7 @@ def main_python(dev: bool = False, cpu_torch: bool = False) -> Path:
 
 
 def bench_python() -> Path:
-    """The Python of `.venv-bench`: the programs that `bench.py eeg` compares with, pared down to what they load.
+    """The Python of `.venv-bench`: the programs that `bench.py eeg` and `broker` compare with, pared down to what they load.
 
     Their own lists of packages are long (goofi-pipe's has some hundred) and hardly any is used without a window, so
     requirements-bench.txt names what is, and pip adds nothing to it.

@@ -81,8 +81,9 @@ class Children:
         raise ChildError(f"{name} has not said {text!r} within {seconds:g} s; its last line: {self.last_line(name)}")
 
     def await_broker(self, name: str = "broker", seconds: float = 60) -> str:
-        """The address that a broker which was started here announces: ws://HOST:PORT. Raises ChildError."""
-        return self.await_line(name, "ws://", seconds).split()[1].removesuffix("/ws,")
+        """The address that a broker which was started here announces: ws://HOST:PORT, or wss://. Raises ChildError."""
+        line = self.await_line(name, "/v1/ws", seconds)
+        return next(word for word in line.split() if "://" in word).partition("/v1/ws")[0]
 
 
 def until(seconds: float, every: float = 0.1) -> Iterator[None]:

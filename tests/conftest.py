@@ -28,6 +28,11 @@ class Programs(processes.Children):
         self.start(name, [PYTHON, "-m", "edge", "--broker", broker, "--name", name])
         self.await_line(name, "at work", 180)
 
+    def noop_edge(self, broker: str, *options: str, name: str = "edge") -> None:
+        """An edge without a model, for tests in which a real one would only add seconds."""
+        self.start(name, [PYTHON, "scripts/bench_broker_arms/noop_edge.py", broker, "--name", name, *options])
+        self.await_line(name, "at work", 30)
+
     def synth(self, stream: str, *options: str, name: str = "synth") -> None:
         self.start(name, [PYTHON, "-m", "signals", "synth", "--name", stream, *options])
         self.await_line(name, repr(stream), 60)
@@ -35,6 +40,13 @@ class Programs(processes.Children):
     def replay(self, stream: str, recording: Path, *options: str) -> None:
         self.start("replay", [PYTHON, "-m", "signals", "replay", recording, "--name", stream, *options])
         self.await_line("replay", repr(stream), 60)
+
+    def signal(self, name: str, number: int) -> None:
+        self._children[name].send_signal(number)
+
+    def wait(self, name: str, seconds: float = 60) -> int:
+        """Until it ends by itself; its exit status."""
+        return self._children.pop(name).wait(seconds)
 
     def kill(self, name: str) -> None:
         """SIGKILL, no goodbye."""

@@ -1,23 +1,96 @@
 from addon.mirror import Mirror
+from protocol import edits
 from protocol import messages as m
-from protocol.model import Feature, Frame, Job, Link, Map, Node, Performer
+from protocol.model import Change, Feature, Frame, Job, Link, Map, Node, Operation, Performer, Place, Presence
+
+A, B, L = Node("a"), Node("b"), Link("l", "a", "b")
 
 
 def mirror() -> Mirror:
     made = Mirror()
-    made.apply(m.Snapshot(Map({"a": Node("a")}), (), (), 1, "off"))
+    made.apply(m.Snapshot(Map({"a": A}, {}, 1), (), (), 1, "off", operation="o1"))
     return made
 
 
-def test_edits_are_mirrored() -> None:
+def edited(revision: int, *changes: Change, id: str = "theirs") -> m.Edited:
+    return m.Edited(Operation(revision, id, changes))
+
+
+def update(node: str, **fields: object) -> Change:
+    return Change("update", "node", node, fields)
+
+
+def test_everybodys_edits_are_mirrored_and_what_changed_is_said() -> None:
     here = mirror()
-    for message in (m.PutNode(Node("b")), m.PutLink(Link("l", "a", "b")), m.PutLink(Link("k", "a", "b", "image"))):
-        here.apply(message)
-    here.apply(m.DeleteLink("k"))
-    assert here.map == Map({"a": Node("a"), "b": Node("b")}, {"l": Link("l", "a", "b")})
-    here.apply(m.DeleteLink("l"))
-    here.apply(m.DeleteNode("b"))
-    assert here.map == Map({"a": Node("a")})
+    assert here.apply(edited(2, edits.create(B), edits.create(L))) == {"b", "l"}
+    assert here.map == Map({"a": A, "b": B}, {"l": L}, 2)
+    assert here.apply(edited(3, Change("delete", "link", "l"), Change("delete", "node", "b"))) == {"b", "l"}
+    assert here.map == Map({"a": A}, {}, 3)
+
+
+def test_ones_own_edit_shows_at_once_and_stays_when_it_is_answered() -> None:
+    here = mirror()
+    assert here.begin(m.Edit("mine", (update("a", prompt="red"),))) == {"a"}
+    assert here.map.nodes["a"].prompt == "red"
+    here.apply(edited(2, update("a", x=1.0)))
+    assert here.map.nodes["a"] == Node("a", "red", x=1.0)
+    here.apply(edited(3, update("a", prompt="red"), id="mine"))
+    assert here.map == Map({"a": Node("a", "red", x=1.0)}, {}, 3) and not here.pending
+
+
+def test_a_refused_edit_is_said_and_taken_back_to_what_the_broker_has() -> None:
+    here = mirror()
+    here.begin(m.Edit("mine", (update("a", x=5.0), edits.create(B))))
+    here.apply(edited(2, update("a", x=1.0)))
+    assert here.map.nodes["a"].x == 5.0
+    assert here.apply(m.Error("bad_value", "no", about="mine")) == {"a", "b"}
+    assert here.map == Map({"a": Node("a", x=1.0)}, {}, 2) and here.error == "no"
+
+
+def test_a_node_that_is_being_deleted_takes_its_links_along() -> None:
+    here = mirror()
+    here.apply(edited(2, edits.create(B), edits.create(L)))
+    here.begin(m.Edit("mine", (Change("delete", "node", "a"),)))
+    assert here.map.links == {} and here.map.parents("b", "prompt") == []
+
+
+def test_who_comes_back_hears_what_was_missed_and_keeps_edits_under_way() -> None:
+    here = mirror()
+    here.begin(m.Edit("arrived", (update("a", prompt="red"),)))
+    here.begin(m.Edit("lost", (update("a", x=2.0),)))
+    missed = (Operation(2, "arrived", (update("a", prompt="red"),)), Operation(3, "theirs", (edits.create(B),)))
+    assert here.apply(m.Snapshot(None, (), (), 1, "off", missed=missed)) == {"b"}
+    assert here.map.nodes == {"a": Node("a", "red", x=2.0), "b": B} and here.pending.keys() == {"lost"}
+
+
+def test_who_was_away_for_too_long_hears_everything_and_what_has_gone_is_said() -> None:
+    here = mirror()
+    here.apply(edited(2, edits.create(B)))
+    assert here.apply(m.Snapshot(Map({"a": A, "c": Node("c")}, {}, 900), (), (), 1, "off")) == {"b", "c"}
+
+
+def test_an_operation_that_is_known_already_changes_nothing() -> None:
+    here = mirror()
+    here.apply(edited(2, update("a", x=1.0)))
+    here.apply(edited(3, update("a", x=2.0)))
+    here.apply(edited(2, update("a", x=1.0)))
+    assert here.map.nodes["a"].x == 2.0
+
+
+def test_people_come_select_and_leave() -> None:
+    here = Mirror()
+    ada, bo = Presence("c1", "Ada"), Presence("c2", "Bo", ("a",))
+    here.apply(m.Snapshot(Map(), (), (), 0, "off", people=(ada,)))
+    here.apply(m.Present(bo))
+    assert here.people == {"c1": ada, "c2": bo}
+    here.apply(m.Present(Presence("c1", "Ada", here=False)))
+    assert here.people == {"c2": bo}
+
+
+def test_ones_own_waiting_jobs_have_places() -> None:
+    here = mirror()
+    here.apply(m.Waiting({"j": Place(2, 1.5)}))
+    assert here.places == {"j": Place(2, 1.5)}
 
 
 def test_a_jobs_life_in_one_line() -> None:
@@ -39,13 +112,6 @@ def test_ended_jobs_do_not_pile_up() -> None:
     for n in range(50):
         here.apply(m.JobChanged(Job(str(n), "a", "done")))
     assert len(here.jobs) == 1
-
-
-def test_a_picture_names_its_nodes_blob_and_one_of_a_deleted_node_is_passed_over() -> None:
-    here = mirror()
-    here.apply(m.Picture("a", "j", "blob", "image/png", b""))
-    here.apply(m.Picture("gone", "j", "blob", "image/png", b""))
-    assert here.map.nodes == {"a": Node("a", picture="blob")}
 
 
 def test_frames_status_and_errors_are_kept() -> None:

@@ -76,6 +76,36 @@ def test_what_cannot_be_run_says_why(map: Map, code: str) -> None:
     assert caught.value.code == code
 
 
+def a_chain(*prompts: str) -> Map:
+    """n0 hangs from n1, that from n2, and so on."""
+    nodes = [Node(f"n{n}", prompt) for n, prompt in enumerate(prompts)]
+    return a_map(*nodes, links=tuple((f"n{n + 1}", f"n{n}", "prompt") for n in range(len(nodes) - 1)))
+
+
+def test_who_is_too_far_off_is_not_heard() -> None:
+    text = compose.words(a_chain("", "", *(f"word{n}" for n in range(20))), Node("n0"))
+    assert text.count("word") == 10 and text.endswith("(word9)0.01")
+
+
+def test_a_prompt_has_a_bound_and_the_nearest_go_first() -> None:
+    far = a_chain(*(f"{n}" * 3000 for n in range(5)))
+    text = compose.resolve(far, "n0")[0].phrases[0].text
+    assert len(text) <= compose.MAX_WORDS and "2" in text and "3" * 10 not in text
+    wide = a_map(
+        Node("n", "n"),
+        *(Node(f"p{n}", "x" * 4000) for n in range(1000)),
+        links=tuple((f"p{n}", "n", "prompt") for n in range(1000)),
+    )
+    assert 8000 < len(compose.words(wide, wide.nodes["n"])) <= compose.MAX_WORDS
+
+
+def test_a_blends_own_words_count_to_its_bound_too() -> None:
+    nodes = (Node("a", "a" * 4000), Node("b", "b"), Node("c", "c" * 4000), *(Node(f"p{n}", "x" * 4000) for n in range(3)))
+    links = (("a", "c", "blend"), ("b", "c", "blend"), *((f"p{n}", end, "prompt") for n in range(3) for end in "abc"))
+    for phrase in compose.resolve(a_map(*nodes, links=links), "c")[0].phrases:
+        assert len(phrase.text) <= compose.MAX_WORDS and "c" * 4000 in phrase.text
+
+
 def playing(*rules: Rule, position: float = 1.0, **cable) -> compose.Playing:
     """The patch with every cable at one position."""
     state = tuple(Cable(position, 1.0, position, value=0.4, z=2.0, **cable) for _ in rules)
@@ -144,3 +174,7 @@ def test_without_eeg_and_at_neutral_nothing_moves_and_nothing_is_said_of_it() ->
     plain = compose.resolve(CHAIN, "a")
     for eeg in (compose.Playing(rules, (Cable(),) * 3), playing(*rules, position=0.0)):
         assert compose.resolve(CHAIN, "a", eeg) == plain == (plain[0], None)
+
+
+def test_the_model_that_a_node_asks_for_is_in_its_request() -> None:
+    assert compose.resolve(a_map(Node("n", "moss", settings=Settings(model="large"))), "n")[0].model == "large"

@@ -7,32 +7,35 @@ from protocol.errors import AlphaloomError
 from protocol.model import ENDED, Job, Phrase, ResolvedRequest
 
 RESOLVED = ResolvedRequest("txt2img", (Phrase("a"),), "", 64, 64, None, 4.0, 1.0, 0)
+NOW = 100.0
 STEPS = {
     "start": lambda job: jobs.start(job, RESOLVED, None),
-    "finish": lambda job: jobs.finish(job, "blob", RESOLVED),
-    "fail": lambda job: jobs.fail(job, "why"),
-    "lose": jobs.lose,
-    "cancel": jobs.cancel,
+    "finish": lambda job: jobs.finish(job, "blob", RESOLVED, NOW),
+    "remember": lambda job: jobs.remember(job, "blob", RESOLVED, None, NOW),
+    "fail": lambda job: jobs.fail(job, "why", NOW),
+    "lose": lambda job: jobs.lose(job, NOW),
+    "cancel": lambda job: jobs.cancel(job, NOW),
+    "supersede": lambda job: jobs.supersede(job, NOW),
 }
 
 
 def test_a_job_runs_and_is_done() -> None:
-    job = jobs.finish(jobs.start(Job("j", "n"), RESOLVED, None), "blob", RESOLVED)
-    assert (job.state, job.attempt, job.picture) == ("done", 1, "blob")
+    job = jobs.finish(jobs.start(Job("j", "n"), RESOLVED, None), "blob", RESOLVED, NOW)
+    assert (job.state, job.attempt, job.picture, job.ended) == ("done", 1, "blob", NOW)
 
 
 def test_a_lost_job_is_tried_three_times_and_then_fails_with_the_reason() -> None:
     job = Job("j", "n")
     for attempt in (1, 2):
-        job = jobs.lose(jobs.start(job, RESOLVED, None))
+        job = jobs.lose(jobs.start(job, RESOLVED, None), NOW)
         assert (job.state, job.attempt) == ("queued", attempt)
-    job = jobs.lose(jobs.start(job, RESOLVED, None))
-    assert job.state == "failed" and "3 times" in (job.error or "")
+    job = jobs.lose(jobs.start(job, RESOLVED, None), NOW, "its edge said nothing")
+    assert job.state == "failed" and job.error == "3 attempts came to nothing; the last because its edge said nothing."
 
 
 def test_a_queued_job_cannot_finish() -> None:
     with pytest.raises(AlphaloomError, match="is queued"):
-        jobs.finish(Job("j", "n"), "blob", RESOLVED)
+        jobs.finish(Job("j", "n"), "blob", RESOLVED, NOW)
 
 
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=30))
@@ -47,4 +50,4 @@ def test_nothing_brings_an_ended_job_back_and_attempts_never_pass_three(steps: l
         else:
             assert before.state not in ENDED
         assert job.attempt <= jobs.MAX_ATTEMPTS
-        assert jobs.has_ended(job) == (job.state in ENDED)
+        assert jobs.has_ended(job) == (job.state in ENDED) == bool(job.ended)

@@ -1,14 +1,15 @@
+import pydantic
 import pytest
 
 from broker.sessions import parse
+from protocol import edits, wire
 from protocol import messages as m
-from protocol import wire
 from protocol.errors import AlphaloomError
 from protocol.model import Node
 
 
 def test_a_valid_message_is_built() -> None:
-    message = m.PutNode(Node("n", "x"))
+    message = m.Edit("e", (edits.create(Node("n", "x")),))
     assert parse(wire.encode(message)) == message
 
 
@@ -19,8 +20,8 @@ def test_a_valid_message_is_built() -> None:
         ('{"type": "Nonsense"}', "unknown_message"),
         ('{"type": "Snapshot"}', "unexpected_message"),
         ('{"type": "Cancel"}', "invalid_message"),
-        ('{"type": "PutNode", "node": {"id": "n", "task": "explode"}}', "invalid_message"),
-        ('{"type": "PutNode", "node": {"id": "n", "settings": {"width": "wide"}}}', "invalid_message"),
+        ('{"type": "Edit", "id": "e", "changes": [{"verb": "explode", "kind": "node", "id": "n"}]}', "invalid_message"),
+        ('{"type": "Generate", "node": "n", "job": "j", "priority": "high"}', "invalid_message"),
         ('{"type": "Cancel", "job": "' + "x" * 300_000 + '"}', "message_too_large"),
     ],
 )
@@ -30,6 +31,20 @@ def test_anything_else_is_a_structured_error(data: str, code: str) -> None:
     assert caught.value.code == code
 
 
-def test_the_error_names_the_field_and_the_value() -> None:
-    with pytest.raises(AlphaloomError, match=r"node\.task.*'explode'"):
-        parse('{"type": "PutNode", "node": {"id": "n", "task": "explode"}}')
+def test_the_error_names_the_field_the_value_and_what_was_asked() -> None:
+    with pytest.raises(AlphaloomError, match=r"priority.*'high'") as caught:
+        parse('{"type": "Generate", "node": "n", "job": "j", "priority": "high"}')
+    assert caught.value.detail == {"field": "priority", "job": "j"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['{"type": "Edit", "id": "e", "changes": [%s]}', '{"type": "Hello", "version": 2, "role": "edge", "models": [%s]}'],
+)
+def test_the_first_of_many_wrong_items_is_enough(data: str) -> None:
+    """To describe them all would take most of a second."""
+    with pytest.raises(AlphaloomError) as caught:
+        parse(data % ",".join(["{}"] * 80_000))
+    assert caught.value.code == "invalid_message"
+    cause = caught.value.__context__
+    assert isinstance(cause, pydantic.ValidationError) and cause.error_count() <= 4

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from edge import models
-from edge.engine import Cancelled, Engine
+from edge.engine import Engine
+from edge.worker import Cancelled
 from protocol.errors import AlphaloomError
 from protocol.model import Phrase, ResolvedRequest
 
@@ -101,6 +102,13 @@ def test_cancelling_stops_within_one_step_and_the_next_job_runs(engine: Engine) 
         engine.run(ASK, on_step=lambda step, steps: seen.append(step), cancelled=lambda: len(seen) >= 2)
     assert seen == [1, 2]
     engine.run(ASK)
+
+
+def test_one_that_was_cancelled_before_does_no_step(engine: Engine) -> None:
+    seen: list[int] = []
+    with pytest.raises(Cancelled):
+        engine.run(ASK, on_step=lambda step, steps: seen.append(step), cancelled=lambda: True)
+    assert not seen
 
 
 def test_tasks_share_one_set_of_weights(engine: Engine) -> None:

@@ -7,10 +7,10 @@ from protocol.errors import AlphaloomError
 @pytest.mark.parametrize(
     ("text", "ws", "http"),
     [
-        ("ws://127.0.0.1:4444", "ws://127.0.0.1:4444/ws", "http://127.0.0.1:4444"),
-        ("localhost", "ws://127.0.0.1:4444/ws", "http://127.0.0.1:4444"),
-        ("https://paint.example:8443", "wss://paint.example:8443/ws", "https://paint.example:8443"),
-        ("[::1]:5000", "ws://[::1]:5000/ws", "http://[::1]:5000"),
+        ("ws://127.0.0.1:4444", "ws://127.0.0.1:4444/v1/ws", "http://127.0.0.1:4444"),
+        ("localhost", "ws://127.0.0.1:4444/v1/ws", "http://127.0.0.1:4444"),
+        ("https://paint.example:8443", "wss://paint.example:8443/v1/ws", "https://paint.example:8443"),
+        ("[::1]:5000", "ws://[::1]:5000/v1/ws", "http://[::1]:5000"),
     ],
 )
 def test_an_address_has_a_websocket_and_an_http_form(text: str, ws: str, http: str) -> None:

@@ -4,6 +4,7 @@ from protocol import messages as m
 from protocol import wire
 from protocol.errors import AlphaloomError
 from protocol.model import (
+    Change,
     Event,
     Feature,
     Frame,
@@ -14,8 +15,11 @@ from protocol.model import (
     Modulation,
     Move,
     Node,
+    Operation,
     Performer,
     Phrase,
+    Place,
+    Presence,
     ResolvedRequest,
     Rule,
     Settings,
@@ -23,7 +27,11 @@ from protocol.model import (
 
 RESOLVED = ResolvedRequest("inpaint", (Phrase("a", 0.25), Phrase("b", 0.75)), "", 64, 64, None, 4.0, 0.5, 7, mask="ab")
 MOVE = Move("alpha", 0.5, 1.5, "blend", 0.0, 1.0)
-JOB = Job("j", "n", "done", 1, 1.5, RESOLVED, Modulation(2.0, ("Muse", "Unicorn"), (MOVE,), sham=True))
+JOB = Job(
+    "j", "n", "done", 1, 1.5, "jam", "Ada", 2, True, resolved=RESOLVED, modulation=Modulation(2.0, ("Muse", "Unicorn"), (MOVE,))
+)
+CHANGES = (Change("update", "node", "n", {"settings.steps": None, "x": 1.5}), Change("delete", "link", "l"))
+OPERATION = Operation(7, "o", CHANGES, "Ada", 3.5, undoes=2)
 FEATURES = {"alpha": Feature(0.5, 1.5, 0.9, 7.0, Latency(0.1, 1.0)), "log_alpha": Feature(1.2, None, 0.9, 7.0)}
 FRAME = Frame(2.0, FEATURES, "Muse", {"TP9": 0.9}, "held", 0.01, (Event("blink", 6.5), Event("marker", 6.6, "go")))
 MUSE = Performer("Muse", 256.0, {"TP9": "temporal"}, "microvolts", {"calm": "no posterior site"}, "ab", 10.2)
@@ -32,8 +40,19 @@ MUSE = Performer("Muse", 256.0, {"TP9": "temporal"}, "microvolts", {"calm": "no 
 @pytest.mark.parametrize(
     "message",
     [
-        m.Hello(1, "edge", "box", "model", 512),
+        m.Hello(
+            1, "edge", "box", "secret", model="model", models=("other",), tasks=("txt2img",), max_side=512, fingerprint="ab"
+        ),
+        m.Hello(1, "editor", "Ada", room="jam", revision=5, operation="o"),
+        m.Edit("o", CHANGES),
+        m.Edited(OPERATION),
+        m.Generate("", "j", 3, RESOLVED),
+        m.Present(Presence("c", "Ada", ("n",), False)),
+        m.Waiting({"j": Place(1, None), "k": Place(2, 1.5)}),
+        m.Heartbeat(("j", "k")),
+        m.Drain(),
         m.Snapshot(Map({"n": Node("n", settings=Settings(steps=3))}, {"l": Link("l", "n", "n")}, 5), (), (JOB,), 1, "off"),
+        m.Snapshot(None, (), (), 0, "off", missed=(OPERATION,), operation="o", people=(Presence("c", "Ada"),)),
         m.Snapshot(Map(), (Rule("alpha", "cold/warm", 1.0, performer=2),), (), 0, "Muse", (MUSE,), True),
         m.Features(FRAME),
         m.Status(1, "Muse", (MUSE,), True),
@@ -56,7 +75,7 @@ def test_only_messages_with_a_payload_are_binary() -> None:
 @pytest.mark.parametrize(
     "data",
     ["", "hello", "[]", "null", "{}", '{"type": 3}', "{" * 5000, "[" * 100_000, b"", b"\x00\x00\x00\xff{}", b"\xff" * 20,
-     '{"type": "PutNode", "node": {"id": "a", "x": NaN}}'],
+     '{"type": "Edit", "id": "e", "changes": [{"x": NaN}]}'],
     ids=lambda data: repr(data[:20]),
 )  # fmt: skip
 def test_what_is_no_message_is_refused_with_a_reason(data: str | bytes) -> None:

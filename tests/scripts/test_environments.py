@@ -16,7 +16,7 @@ def test_this_python_is_found_and_one_of_the_future_is_not() -> None:
 def test_every_requirement_is_pinned() -> None:
     for file in ROOT.glob("requirements*.txt"):
         lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
-        assert lines and all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines), file
+        assert lines and all(re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .+)?", line) for line in lines), file
 
 
 def test_torch_is_never_in_blenders_environment_and_websockets_is_the_same_everywhere() -> None:

@@ -120,3 +120,13 @@ def test_a_feature_that_a_performer_cannot_give_is_a_warning_with_the_reason() -
     said = patch_files.warnings(rules, {1: MUSE})
     assert len(said) == 2 and "Rule 2" in said[0] and "no posterior sites" in said[0] and "no baseline" in said[1]
     assert patch_files.warnings(rules, {}) == []
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), 10**400, 0.0])
+@pytest.mark.parametrize("target", ["seed", "guidance"])
+def test_a_number_that_is_none_or_too_large_is_refused(target: str, amount: float) -> None:
+    if (target, amount) == ("guidance", 0.0):
+        return
+    with pytest.raises(AlphaloomError) as caught:
+        patch_files.check([Rule("alpha", target, amount)])
+    assert caught.value.code == "bad_patch"

@@ -7,9 +7,10 @@ import addon
 from addon import scene as cards
 from addon import ui
 from addon.connection import Connection
+from addon.mirror import Mirror
 from addon.session import session
+from addon.shared import edits, model
 from addon.shared import messages as m
-from addon.shared import model
 
 SMALL = model.Settings(width=64, height=64, steps=2)
 
@@ -20,44 +21,50 @@ class Other:
     def __init__(self, broker: str, ticks) -> None:
         self.connection = Connection("other")
         self.connection.open(broker)
+        self.mirror = Mirror()
         self.ticks = ticks
 
-    def say(self, message: object) -> None:
-        self.connection.send(message)
+    def edit(self, *changes: model.Change) -> None:
+        self.connection.send(m.Edit(model.new_id(), changes))
+        self.until(lambda: len(self.connection.outbox) == 0)
 
-        def sent() -> bool:
-            self.connection.tick()
-            return not self.connection._outbox
-
-        self.ticks(sent)
-
-    def hear(self, kind: type):
-        found: list = []
-
-        def arrived() -> bool:
+    def until(self, done) -> None:
+        def tick() -> bool:
             self.connection.tick()
             while self.connection.inbox:
-                message = self.connection.inbox.popleft()
-                if isinstance(message, kind):
-                    found.append(message)
-                    return True
-            return False
+                self.mirror.apply(self.connection.inbox.popleft())
+            return done()
 
-        self.ticks(arrived)
-        return found[0]
+        self.ticks(tick)
+
+    def node(self, ident: str) -> model.Node:
+        return self.mirror.map.nodes.get(ident, model.Node(""))
 
 
 @pytest.fixture
 def other(online: str, ticks):
     made = Other(online, ticks)
-    made.hear(m.Snapshot)
+    made.until(lambda: made.mirror.loaded)
     yield made
     made.connection.close()
 
 
+def settled() -> bool:
+    return not session.mirror.pending
+
+
+def card(ident: str = "n") -> bpy.types.Object | None:
+    return cards.find("card", ident)
+
+
+def place(ident: str = "n") -> tuple[float, float]:
+    x, y = cards.places()[ident]
+    return round(x, 3), round(y, 3)
+
+
 def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, online: str, ticks) -> None:
     programs.edge(online)
-    session.put_node(model.Node("n", "red marble", settings=SMALL))
+    session.put(model.Node("n", "red marble", settings=SMALL))
     ticks(lambda: cards.find("card", "n") is not None)
     session.generate("n")
     ticks(lambda: cards.shown_blob("n") != "")
@@ -66,38 +73,134 @@ def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, online: str
     assert session.mirror.state_of("n") == ""
 
 
-def test_a_card_that_is_dragged_moves_for_everybody(other: Other, ticks) -> None:
-    session.put_node(model.Node("n", "x"))
-    ticks(lambda: cards.find("card", "n") is not None)
-    cards.find("card", "n").location = (3 * cards.UNIT, 0, -cards.UNIT)
-    while (node := other.hear(m.PutNode).node).x == 0:
-        pass
-    assert (node.x, node.y) == (3, -1)
+def test_cards_that_are_dragged_together_move_for_everybody_as_one_operation(other: Other, ticks) -> None:
+    session.put(model.Node("n"), model.Node("k", x=2))
+    other.until(lambda: other.node("k").x == 2)
+    before = other.mirror.map.revision
+    card().location, card("k").location = (3 * cards.UNIT, 0, -cards.UNIT), (5 * cards.UNIT, 0, -cards.UNIT)
+    other.until(lambda: (other.node("n").x, other.node("k").x) == (3, 5))
+    assert other.mirror.map.revision == before + 1
+    assert (other.node("n").y, other.node("k").y) == (-1, -1)
+
+
+def test_a_card_is_moved_and_turned_by_its_changed_fields_alone(other: Other, ticks) -> None:
+    session.put(model.Node("n", "x"))
+    other.until(lambda: other.node("n").prompt == "x")
+    said: list[m.Edit] = []
+    send, session.connection.send = session.connection.send, lambda message: (said.append(message), send(message))
+    try:
+        card().location.x = 3 * cards.UNIT
+        card().alphaloom.strength = 0.7
+        ticks(lambda: settled() and session.mirror.map.nodes["n"].x == 3)
+    finally:
+        del session.connection.send
+    (edit,) = [message for message in said if isinstance(message, m.Edit)]
+    assert edit.changes == (model.Change("update", "node", "n", {"x": 3.0, "settings.strength": 0.7}),)
+
+
+def test_a_card_under_the_artists_hand_stays_there_when_an_older_place_of_it_is_heard(other: Other, ticks) -> None:
+    session.put(model.Node("n"))
+    ticks(settled)
+    card().location.x = cards.UNIT
+    ticks(lambda: bool(session.mirror.pending))
+    card().location.x = 2 * cards.UNIT
+    other.edit(model.Change("update", "node", "n", {"prompt": "theirs"}))
+    ticks(lambda: session.mirror.map.nodes["n"].prompt == "theirs")
+    assert place() == (2, 0)
+    other.until(lambda: other.node("n").x == 2)
+    assert card().alphaloom.prompt == "theirs" and place() == (2, 0)
+
+
+def test_two_people_turn_two_knobs_of_one_node_and_both_have_their_way(other: Other, ticks) -> None:
+    session.put(model.Node("n"))
+    other.until(lambda: other.node("n").id == "n")
+    card().alphaloom.guidance = 7
+    other.edit(model.Change("update", "node", "n", {"settings.seed": 5, "y": 1.0}))
+    other.until(lambda: (other.node("n").settings.guidance, other.node("n").settings.seed) == (7, 5))
+    ticks(lambda: session.mirror.map.nodes["n"].settings.seed == 5)
+    assert (card().alphaloom.guidance, card().alphaloom.seed, place()) == (7, 5, (0, 1))
 
 
 def test_what_the_panel_edits_reaches_the_broker_once(other: Other, ticks) -> None:
-    session.put_node(model.Node("n", "x"))
-    other.hear(m.PutNode)
-    ticks(lambda: cards.find("card", "n") is not None)
-    cards.find("card", "n").alphaloom.prompt = "y"
-    assert other.hear(m.PutNode).node.prompt == "y"
-    ticks(lambda: session.mirror.map.nodes["n"].prompt == "y")
-    assert not session.connection._outbox
+    session.put(model.Node("n", "x"))
+    other.until(lambda: other.node("n").prompt == "x")
+    before = other.mirror.map.revision
+    card().alphaloom.prompt = "y"
+    other.until(lambda: other.node("n").prompt == "y")
+    ticks(settled)
+    assert other.mirror.map.revision == before + 1 and len(session.connection.outbox) == 0
+
+
+def test_a_refused_edit_is_said_and_the_card_goes_back(online: str, ticks) -> None:
+    session.put(model.Node("n", "x", settings=SMALL))
+    ticks(settled)
+    card().alphaloom.width = 68
+    card().location.x = 3 * cards.UNIT
+    ticks(lambda: "multiple of 8" in session.mirror.error)
+    assert card().alphaloom.width == 64 and place() == (0, 0)
+    session.put(model.Link("l", "n", "n"))
+    ticks(lambda: "ancestor" in session.mirror.error)
+    assert cards.find("link", "l") is None
+    session.put(model.Node("impossible", settings=model.Settings(width=100)))
+    ticks(settled)
+    assert card("impossible") is None
+
+
+def test_a_picture_is_asked_for_with_what_the_panel_says_now(other: Other, ticks) -> None:
+    session.put(model.Node("n", "x"))
+    ticks(settled)
+    card().alphaloom.prompt = "y"
+    session.generate("n")
+    asked = [type(ask.message) for ask in session.connection.outbox._asks]
+    assert asked == [m.Edit, m.Generate]
+    other.until(lambda: other.node("n").prompt == "y" and bool(other.mirror.jobs))
 
 
 def test_what_somebody_else_does_shows_here(other: Other, ticks) -> None:
-    other.say(m.PutNode(model.Node("a", "theirs")))
-    other.say(m.PutNode(model.Node("b", "too", x=2)))
-    other.say(m.PutLink(model.Link("l", "a", "b", "blend")))
+    other.edit(edits.create(model.Node("a", "theirs")), edits.create(model.Node("b", "too", x=2)))
+    other.edit(edits.create(model.Link("l", "a", "b", "blend")))
     ticks(lambda: cards.find("link", "l") is not None)
-    assert cards.find("card", "a").alphaloom.prompt == "theirs"
-    other.say(m.DeleteNode("a"))
-    ticks(lambda: cards.find("card", "a") is None)
-    assert cards.find("link", "l") is None and cards.find("card", "b") is not None
+    assert card("a").alphaloom.prompt == "theirs"
+    other.edit(model.Change("delete", "node", "a"))
+    ticks(lambda: card("a") is None)
+    assert cards.find("link", "l") is None and card("b") is not None
+
+
+def test_edits_without_a_broker_show_at_once_and_reach_it_when_it_is_back(programs, online: str, tmp_path, ticks) -> None:
+    session.put(model.Node("n"))
+    ticks(settled)
+    programs.kill("broker")
+    ticks(lambda: session.connection.state == "connecting")
+    session.put(model.Node("offline", x=2), model.Link("l", "n", "offline"))
+    assert card("offline") is not None and cards.find("link", "l") is not None
+    card().location.x = -3 * cards.UNIT
+    ticks(lambda: len(session.mirror.pending) == 2)
+    programs.broker(tmp_path / "data", name="again", port=int(online.rsplit(":", 1)[1]))
+    ticks(settled)
+    assert not session.mirror.error
+    assert session.mirror.map.nodes["n"].x == -3 and session.mirror.map.links.keys() == {"l"}
+    assert place() == (-3, 0)
+
+
+def test_pictures_that_were_made_while_the_connection_was_lost_are_fetched(programs, online: str, ticks) -> None:
+    programs.edge(online)
+    session.put(model.Node("n", "red marble", settings=SMALL))
+    session.generate("n")
+    ticks(lambda: cards.shown_blob("n") != "")
+    shown = cards.shown_blob("n")
+    session.close()  # as a connection that hears nothing: what is made now is missed
+    other = Other(online, ticks)
+    other.until(lambda: other.node("n").id == "n")
+    other.edit(model.Change("update", "node", "n", {"prompt": "blue waves"}))
+    other.connection.send(m.Generate("n", model.new_id()))
+    other.until(lambda: other.node("n").picture != shown)
+    other.connection.close()
+    session.open(online)
+    ticks(lambda: cards.shown_blob("n") == other.node("n").picture)
 
 
 def test_a_dead_broker_leaves_the_scene_as_it_is_and_is_come_back_to(programs, online: str, tmp_path, ticks) -> None:
-    session.put_node(model.Node("n", "x"))
+    session.put(model.Node("n", "x"))
     ticks(lambda: cards.find("card", "n") is not None)
     programs.kill("broker")
     ticks(lambda: session.connection.state == "connecting" and session.connection.problem != "")
@@ -146,11 +249,11 @@ def test_a_bad_address_is_reported_and_not_raised_as_a_traceback() -> None:
 
 def test_undo_in_the_middle_of_a_session_does_no_harm(online: str, ticks) -> None:
     bpy.ops.ed.undo_push(message="before")
-    session.put_node(model.Node("n", "x"))
+    session.put(model.Node("n", "x"))
     ticks(lambda: cards.find("card", "n") is not None)
     bpy.ops.ed.undo_push(message="after")
     bpy.ops.ed.undo()
-    session.put_node(model.Node("n", "y"))
+    session.put(model.Node("n", "y"))
     ticks(lambda: session.mirror.map.nodes["n"].prompt == "y")
     assert cards.find("card", "n").alphaloom.prompt == "y"
 

@@ -1,0 +1,41 @@
+from addon.calm import Calm
+from protocol.messages import LIVE_PICTURE_S, Picture
+
+
+def picture(blob: str, node: str = "a", live: bool = True) -> Picture:
+    return Picture(node, "j", blob, "image/png", b"", live)
+
+
+def shown(calm: Calm, now: float) -> list[str]:
+    return [picture.blob for picture in calm.due(now)]
+
+
+def test_pictures_that_come_all_at_once_change_no_more_than_six_times_in_any_second() -> None:
+    calm, times = Calm(), []
+    for tick in range(600):
+        calm.take(picture(str(tick)))
+        times += [tick / 60 for _ in calm.due(tick / 60)]
+    assert all(later - first > 1 for first, later in zip(times, times[6:], strict=False))
+    assert len(times) > 45
+
+
+def test_the_newest_that_came_while_none_might_be_shown_is_shown_then() -> None:
+    calm = Calm()
+    calm.take(picture("1"))
+    assert shown(calm, 0.0) == ["1"]
+    for blob in "234":
+        calm.take(picture(blob))
+        assert shown(calm, LIVE_PICTURE_S / 2) == []
+    assert calm.keeps("a", "4") and not calm.keeps("a", "3")
+    assert shown(calm, LIVE_PICTURE_S) == ["4"] and shown(calm, 9.0) == []
+
+
+def test_each_node_has_its_own_time_and_what_was_asked_for_waits_for_nothing_but_counts() -> None:
+    calm = Calm()
+    calm.take(picture("1"))
+    calm.take(picture("2", "b"))
+    assert shown(calm, 0.0) == ["1", "2"]
+    calm.take(picture("asked", live=False))
+    assert shown(calm, LIVE_PICTURE_S * 0.9) == ["asked"]
+    calm.take(picture("3"))
+    assert shown(calm, LIVE_PICTURE_S * 1.8) == [] and shown(calm, LIVE_PICTURE_S * 2) == ["3"]
