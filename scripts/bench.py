@@ -2,24 +2,26 @@
 
 python3 scripts/bench.py loop [--json FILE]
 python3 scripts/bench.py eeg [--quick] [--json FILE]
+python3 scripts/bench.py broker [--quick] [--json FILE]     or a part of it: broker-jobs, broker-pictures, broker-crowd
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
+import bench_broker
 import bench_eeg
 import bench_eeg_figures
 import bench_result
 import environments
 import processes
 from bench_result import result
+from bench_turns import Arm
 
 ROOT = environments.ROOT
 
@@ -52,23 +54,12 @@ def loop(quick: bool = False) -> list[dict]:
         broker = children.await_broker()
         children.start("edge", [python, "-m", "edge", "--broker", broker])
         children.await_line("edge", "at work", 600)
-        # Each waits for a line on its input before it makes one picture: A B A B …, never both at once.
-        turns = [
-            subprocess.Popen(
-                [command, ROOT / "scripts/bench_loop.py", side, broker],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for command, side in ((blender, "ours"), (python, "bare"))
-        ]
-        try:
-            times = [[_turn(process) for process in turns] for _ in range(rounds + 1)][1:]  # the first warms up
-        finally:
-            for process in turns:
-                process.kill()
-                process.wait()
+        with (
+            Arm("Blender", [blender, ROOT / "scripts/bench_loop.py", "ours", broker]) as ours_arm,
+            Arm("bare diffusers", [python, ROOT / "scripts/bench_loop.py", "bare"]) as bare_arm,
+        ):
+            # A B A B …, never both at once; the first pair warms up.
+            times = [[arm.ask({"seed": seed}) for arm in (ours_arm, bare_arm)] for seed in range(rounds + 1)][1:]
     ours, bare = ([t[side] for t in times] for side in (0, 1))
     ratios = sorted(a / b for a, b in times)
     return [
@@ -82,18 +73,15 @@ def loop(quick: bool = False) -> list[dict]:
 
 
 ROUNDS = 15
-BENCHES = {"loop": (loop, bench_result.show), "eeg": (bench_eeg.eeg, bench_eeg_figures.show)}
+BENCHES = {
+    "loop": (loop, bench_result.show),
+    "eeg": (bench_eeg.eeg, bench_eeg_figures.show),
+    "broker": (bench_broker.broker, bench_result.show),
+    "broker-jobs": (bench_broker.jobs, bench_result.show),
+    "broker-pictures": (bench_broker.pictures, bench_result.show),
+    "broker-crowd": (bench_broker.crowd, bench_result.show),
+}
 """What measures, and what prints."""
-
-
-def _turn(process: subprocess.Popen[str]) -> float:
-    assert process.stdin and process.stdout
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    for line in process.stdout:
-        if line.startswith("seconds "):
-            return float(line.split()[1])
-    raise processes.ChildError(f"{process.args[1]} ended; its last words are above")  # type: ignore[index]
 
 
 if __name__ == "__main__":

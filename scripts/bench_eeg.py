@@ -8,9 +8,7 @@ lost samples are summed. Nothing is pinned to a core, and each library has its o
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ import bench_eeg_figures as figures
 import environments
 import processes
 from bench_eeg_figures import EVERYTHING, GOOFI, MNE, OURS, PLAIN, WARM_S, Case, Measured
+from bench_usage import cpu_seconds
 
 ARMS = environments.ROOT / "scripts/bench_eeg_arms"
 RUN_ON_S = 2.0
@@ -152,25 +151,3 @@ def _report(children: processes.Children, name: str, seconds: float) -> Any:
         if ended:
             raise ended
     raise processes.ChildError(f"{name} has not reported within {seconds:g} s; its last line: {children.last_line(name)}")
-
-
-def cpu_seconds(root: int) -> float | None:
-    """User and system time of a process, its descendants, and those of them that have ended; None but on Linux."""
-    if not sys.platform.startswith("linux"):
-        return None
-    parents, ended = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it has just ended; its parent has its time
-                words = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(words[1])
-                ended[int(entry.name)] = (int(words[13]) + int(words[14])) / os.sysconf("SC_CLK_TCK")
-    tree = {root}
-    while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
-        tree |= more
-    total = 0.0
-    for pid in tree & parents.keys():
-        with contextlib.suppress(OSError):
-            # The clock that clock_getcpuclockid(3) names: nanoseconds, where /proc has hundredths of a second.
-            total += time.clock_gettime(~pid << 3 | 2) + ended[pid]
-    return total

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from bench_result import result, verdict
+from bench_result import percentile, result, verdict
 
 WARM_S = 1.0
 """Of each cycle, after the busy processes have changed."""
@@ -106,12 +106,6 @@ def step_response(updates: Updates, step: float, ends: float) -> dict[str, float
     return {
         f"step{percent}": next((1e3 * at for at, alpha in after if alpha >= goal * percent / 100), None) for percent in (50, 90)
     }
-
-
-def percentile(values: list[float], percent: float) -> float | None:
-    """The nearest rank's value; None of nothing."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
 
 
 def results(cases: dict[Case, Measured]) -> list[dict]:

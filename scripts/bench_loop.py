@@ -1,4 +1,4 @@
-"""One side of the `loop` benchmark: makes a picture for each line on its input and prints the seconds it took.
+"""One side of the `loop` benchmark: makes a picture of each seed that it is asked for, and answers with its seconds.
 
 `ours` runs in Blender's environment: the extension, a real broker and a real edge. `bare` runs in the main one: the
 same model in a plain diffusers pipeline, the same prompt, seed, size and steps, encoded to PNG as well.
@@ -12,9 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import bench_turns
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-PROMPT, SEED, SIDE, STEPS, GUIDANCE = "blue and white ocean waves", 0, 256, 12, 4.0
+PROMPT, SIDE, STEPS, GUIDANCE = "blue and white ocean waves", 256, 12, 4.0
 
 
 def ours(broker: str) -> None:
@@ -28,11 +29,12 @@ def ours(broker: str) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     addon.register()
     session.open(broker)
-    settings = model.Settings(width=SIDE, height=SIDE, steps=STEPS, guidance=GUIDANCE, seed=SEED)
     ticks_until(lambda: session.mirror.loaded)
-    session.put_node(model.Node("bench", PROMPT, settings=settings))
-    ticks_until(lambda: "bench" in session.mirror.map.nodes)
-    for _ in sys.stdin:
+    for question in bench_turns.questions():
+        # Another seed each time: what was made before would come from the broker's cache.
+        settings = model.Settings(width=SIDE, height=SIDE, steps=STEPS, guidance=GUIDANCE, seed=question["seed"])
+        session.put(model.Node("bench", PROMPT, settings=settings))
+        ticks_until(lambda: not session.mirror.pending)
         start = time.perf_counter()
         job = session.generate("bench")
         ticks_until(lambda job=job: job in session.mirror.jobs and session.mirror.jobs[job].state == "done")
@@ -40,7 +42,7 @@ def ours(broker: str) -> None:
         ticks_until(lambda made=made: cards.shown_blob("bench") == made)
         image = next(i for i in bpy.data.images if i.get("alphaloom") == "bench")
         image.pixels[0]  # decoded: it is a texture now, not a file
-        say(time.perf_counter() - start)
+        bench_turns.answer(time.perf_counter() - start)
 
 
 def ticks_until(done) -> None:
@@ -52,26 +54,22 @@ def ticks_until(done) -> None:
         time.sleep(0.001)
 
 
-def bare(_: str) -> None:
+def bare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "edge/models/texture-tiny", dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    for _line in sys.stdin:
+    for question in bench_turns.questions():
         start = time.perf_counter()
         picture = pipeline(
             PROMPT, width=SIDE, height=SIDE, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
-            generator=torch.Generator().manual_seed(SEED),
+            generator=torch.Generator().manual_seed(question["seed"]),
         ).images[0]  # fmt: skip
         picture.save(io.BytesIO(), "PNG")
-        say(time.perf_counter() - start)
-
-
-def say(seconds: float) -> None:
-    print(f"seconds {seconds}", flush=True)
+        bench_turns.answer(time.perf_counter() - start)
 
 
 if __name__ == "__main__":
-    {"ours": ours, "bare": bare}[sys.argv[1]](sys.argv[2])
+    {"ours": ours, "bare": bare}[sys.argv[1]](*sys.argv[2:])

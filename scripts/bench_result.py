@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -13,6 +14,12 @@ def result(
     holds = None if not known else value <= goal if direction == "<=" else value >= goal  # type: ignore[operator]
     figure = {"name": name, "value": value, "unit": unit, "goal": goal, "direction": direction, "holds": holds}
     return figure | ({"reason": reason} if value is None else {})
+
+
+def percentile(values: list[float], percent: float) -> float | None:
+    """The nearest rank's value; None of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
 
 
 def show(results: list[dict]) -> None:

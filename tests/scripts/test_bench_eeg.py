@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import bench_eeg
 import bench_eeg_figures as figures
+import bench_usage
 import numpy as np
 import processes
 import pytest
@@ -89,7 +90,7 @@ def test_cpu_time_is_that_of_the_whole_tree() -> None:
     spin = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'], stdin=sys.stdin)"
     with subprocess.Popen([sys.executable, "-c", spin], start_new_session=True) as idle_parent:
         try:
-            assert any((bench_eeg.cpu_seconds(idle_parent.pid) or 0) > 0.5 for _ in processes.until(60))
+            assert any((bench_usage.cpu_seconds(idle_parent.pid) or 0) > 0.5 for _ in processes.until(60))
         finally:
             os.killpg(idle_parent.pid, signal.SIGKILL)
 
