@@ -22,14 +22,13 @@ from . import scene as cards
 from .calm import Calm
 from .connection import Connection
 from .mirror import Mirror
-from .shared import MAX_TEXT_BYTES, edits, model, wire
+from .shared import MAX_TEXT_BYTES, check, edits, model, wire
 from .shared import messages as m
 
 BUDGET_S = 0.004
 INTERVAL_S = 1 / 60
 LOOK_S = 0.2
 """Between two looks at what the artist has changed."""
-MAX_CHANGES = 500
 
 
 class Session:
@@ -234,7 +233,7 @@ def _pieces(changes: Iterable[model.Change]) -> Iterator[list[model.Change]]:
     size = 0
     for change in changes:
         more = len(wire.encode(m.Edit("", (change,))))
-        if piece and (len(piece) >= MAX_CHANGES or size + more > MAX_TEXT_BYTES // 2):
+        if piece and (len(piece) >= check.MAX_CHANGES or size + more > MAX_TEXT_BYTES // 2):
             yield piece
             piece, size = [], 0
         piece.append(change)

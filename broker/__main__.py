@@ -129,30 +129,32 @@ def _remove_token(store: Store, options: argparse.Namespace) -> int:
 
 
 def _backup(arguments: list[str]) -> int:
-    parser = _parser(" backup", "Copy everything into one file; the broker may go on running.")
-    parser.add_argument("file", metavar="FILE", type=Path)
-    config.add_flags(parser, _STORE)
-    options = parser.parse_args(arguments)
-    settings = _settings(options)
+    file, settings = _file(arguments, " backup", "Copy everything into one file; the broker may go on running.")
     if not settings.database and not settings.data.is_dir():
         raise AlphaloomError("no_store", f"There is no data folder {str(settings.data)!r}: name it with --data.")
     os.umask(0o077)
     with _open(settings) as store:
-        store.backup(options.file)
-    print(f"broker: everything of {settings.data} is in {options.file}")
+        store.backup(file)
+    print(f"broker: everything of {settings.data} is in {file}")
     return 0
 
 
 def _restore(arguments: list[str]) -> int:
-    parser = _parser(" restore", "Fill an empty data folder or database from a backup, whichever kind it was made of.")
+    description = "Fill an empty data folder or database from a backup, whichever kind it was made of."
+    file, settings = _file(arguments, " restore", description)
+    restore(file, settings.data, settings.database)
+    where = f"{masked(settings.database)}, pictures in {settings.data}" if settings.database else settings.data
+    print(f"broker: everything of {file} is in {where}")
+    return 0
+
+
+def _file(arguments: list[str], command: str, description: str) -> tuple[Path, Settings]:
+    """What backup and restore are told."""
+    parser = _parser(command, description)
     parser.add_argument("file", metavar="FILE", type=Path)
     config.add_flags(parser, _STORE)
     options = parser.parse_args(arguments)
-    settings = _settings(options)
-    restore(options.file, settings.data, settings.database)
-    where = f"{masked(settings.database)}, pictures in {settings.data}" if settings.database else settings.data
-    print(f"broker: everything of {options.file} is in {where}")
-    return 0
+    return options.file, _settings(options)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from protocol import check, edits
 from protocol.errors import AlphaloomError
 from protocol.model import Change, Job, Link, Map, Node, new_id
 
+from . import shapes
 from .rooms import Room
 from .store import Stored
 
@@ -246,9 +247,8 @@ def _build(adapter: pydantic.TypeAdapter[Any], value: Any, what: str) -> Any:
     try:
         return adapter.validate_python(value)
     except pydantic.ValidationError as problem:
-        first = problem.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _bad(f"{what} in it: {where}: {first['msg']}, got {repr(first['input'])[:80]}") from None
+        where, why, got = shapes.first_of(problem)
+        raise _bad(f"{what} in it: {where}: {why}, got {repr(got)[:80]}") from None
 
 
 def _without(node: Node, gone: Collection[str]) -> Node:

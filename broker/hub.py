@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any
@@ -40,7 +41,8 @@ log = logging.getLogger("broker")
 MAX_ROOMS = 1000
 MAX_TITLE = 200
 TICK_S = 1.0
-PLACES_S = 0.5
+PLACES_S, PLACES_AGE_S = 0.5, 0.25
+"""How often places are told, and how old they may be for who asks."""
 CLOSE_S = 5.0
 LIVE_MAX_HZ = 8.0
 
@@ -54,14 +56,16 @@ class Hub:
         self.stage = Stage(self.journal, self.clients, lambda message: self.tell(None, message), self._tell_status)
         self.player = self.stage.player
         self.work = Work(self.rooms, self.player, store, self.journal, limits or Limits())
-        self.work.ledger.told, self.work.made = self._tell_job, self._made
-        self.work.heard_progress, self.work.edges_changed = self._tell_progress, self._tell_status
+        self.work.ledger.told, self.work.made = lambda job: self._tell_of(job, m.JobChanged(job)), self._made
+        self.work.heard_progress, self.work.edges_changed = self._tell_of, self._tell_status
         self.live = Live(self, live_max_hz)
         self.metrics = Metrics(self, watchdog.of())
         self.stage.heard = self.metrics.frame
         self.work.ledger.changed = self._follow
         self._held: set[asyncio.Future[None]] = set()
         self._arrivals = Arrivals()
+        self._places: dict[str, dict[str, Place]] = {}
+        self._placed_at = -math.inf
 
     async def load(self) -> None:
         """Take up where the last broker stopped."""
@@ -110,12 +114,19 @@ class Hub:
         while True:
             await asyncio.sleep(PLACES_S)
             with _going_on("telling who waits"):
-                places = self.work.places()
+                places = self.places()
                 for client in self.clients:
                     mine = places.get(client.who.person, {})
                     if mine != told.get(client.id, {}):
                         client.put(m.Waiting(mine))
                 told = {client.id: places.get(client.who.person, {}) for client in self.clients}
+
+    def places(self) -> dict[str, dict[str, Place]]:
+        """Where all waiting jobs stand, by person; at most `PLACES_AGE_S` old."""
+        now = time.monotonic()
+        if now - self._placed_at > PLACES_AGE_S:
+            self._placed_at, self._places = now, self.work.places()
+        return self._places
 
     # -- people --
 
@@ -170,8 +181,8 @@ class Hub:
             case m.Redo():
                 self._answer(client, self.redo(who, room, message.id))
             case m.Generate():
-                again = await self.work.ledger.find(message.job) is not None
-                job = await self.generate(who, room, message)
+                who.need("editor")
+                job, again = await self.work.submit(who, self.room(room), message)
                 if again:  # it is told again, but to nobody else
                     self.journal.then(lambda: client.put(m.JobChanged(job)))
             case m.Cancel():
@@ -316,7 +327,8 @@ class Hub:
     async def generate(self, who: Who, room: str, asked: m.Generate, live: bool = False) -> Job:
         """Take on a job; the job that has its id already, if one has. Raises AlphaloomError, `queue_full` among others."""
         who.need("editor")
-        return await self.work.submit(who, self.room(room), asked, live)
+        job, _ = await self.work.submit(who, self.room(room), asked, live)
+        return job
 
     def cancel(self, who: Who, job: str) -> Job:
         """Raises AlphaloomError `unknown_job` or `not_yours`."""
@@ -367,14 +379,8 @@ class Hub:
             letter = Letter(m.Picture("", job.id, job.picture, "image/png", png))
             self.journal.then(lambda: self._post_to(job.person, letter))
 
-    def _tell_job(self, job: Job) -> None:
-        letter = Letter(m.JobChanged(job))
-        for client in self.clients:
-            if _may_see(client, job):
-                client.outbox.post(letter)
-
-    def _tell_progress(self, job: Job, progress: m.Progress) -> None:
-        letter = Letter(progress)
+    def _tell_of(self, job: Job, message: Any) -> None:
+        letter = Letter(message)
         for client in self.clients:
             if _may_see(client, job):
                 client.outbox.post(letter)

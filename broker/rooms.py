@@ -22,10 +22,10 @@ from protocol.errors import AlphaloomError
 from protocol.graph import Graph
 from protocol.model import Change, Link, Map, Node, Operation
 
+from . import shapes
 from .store.writes import LOG_LENGTH, Logged, Stored
 
 UNDO_DEPTH = 100
-MAX_CHANGES = 500
 _NODE, _LINK = pydantic.TypeAdapter(Node), pydantic.TypeAdapter(Link)
 _NODE_FIELDS, _LINK_FIELDS = frozenset(edits.fields(Node(""))), frozenset(edits.fields(Link("", "", "")))
 
@@ -81,9 +81,11 @@ class Room:
 
     def edit(self, person: str, id: str, changes: Sequence[Change], now: float) -> Done:
         """Raises AlphaloomError that says which change cannot be; then nothing has been changed."""
-        if len(changes) > MAX_CHANGES:
+        if len(changes) > check.MAX_CHANGES:
             raise AlphaloomError(
-                "edit_too_large", f"An edit has {len(changes)} changes; the most is {MAX_CHANGES}: split it.", edit=id[:80]
+                "edit_too_large",
+                f"An edit has {len(changes)} changes; the most is {check.MAX_CHANGES}: split it.",
+                edit=id[:80],
             )
         return self._do(Operation(0, id, tuple(changes), person, now))
 
@@ -293,7 +295,7 @@ class _Draft:
             return self._update(change) if change.fields else None
         item = _build(change.kind, change.id, change.fields)
         if isinstance(item, Link):
-            item = replace(item, order=self.revision * MAX_CHANGES + len(self.changes))
+            item = replace(item, order=self.revision * check.MAX_CHANGES + len(self.changes))
         self._check(item)
         self._put(item)
         self.changes.append(edits.create(item))
@@ -396,12 +398,9 @@ def _build(kind: str, id: str, fields: dict[str, Any]) -> Any:
     try:
         return (_NODE if kind == "node" else _LINK).validate_python(edits.nested(kind, id, fields))
     except pydantic.ValidationError as problem:
-        first = problem.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        got = repr(first["input"])[:80]
-        raise AlphaloomError(
-            "bad_value", f"{kind} {id}: {where}: {first['msg']}, got {got}.", field=where, **{kind: id}
-        ) from None
+        where, why, got = shapes.first_of(problem)
+        message = f"{kind} {id}: {where}: {why}, got {repr(got)[:80]}."
+        raise AlphaloomError("bad_value", message, field=where, **{kind: id}) from None
 
 
 def _unknown(change: Change) -> AlphaloomError:

@@ -50,11 +50,11 @@ def parse(data: str | bytes, max_text: int = MAX_TEXT_BYTES, max_binary: int = M
     try:
         return _VALIDATORS[name].validate_python(fields, strict=False)
     except pydantic.ValidationError as problem:
-        first = problem.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the message"
+        where, why, got = shapes.first_of(problem)
+        where = where or "the message"
         asked = {key: fields[key] for key in ("id", "job") if isinstance(fields.get(key), str)}
-        got = _SHORT.repr(first["input"])[:100]
-        raise AlphaloomError("invalid_message", f"{name}: {where}: {first['msg']}, got {got}.", field=where, **asked) from None
+        message = f"{name}: {where}: {why}, got {_SHORT.repr(got)[:100]}."
+        raise AlphaloomError("invalid_message", message, field=where, **asked) from None
 
 
 @dataclass(frozen=True)
@@ -150,20 +150,18 @@ async def _converse(
         while True:
             data = await _receive(socket)
             hub.metrics.heard()
+            if isinstance(data, bytes):
+                hub.metrics.blob("in", len(data))
             message: Any = None
             try:
                 message = parse(data)
                 await handle(message)
-            except AlphaloomError as error:
-                hub.metrics.error(error.code)
-                outbox.put(_report(error, message))
             except WebSocketDisconnect:
                 raise
-            except Exception:  # a mistake of ours: the connection, and an edge's other jobs, live on
-                log.exception("a %s could not be handled", type(message).__name__)
-                mistake = AlphaloomError("internal", "Something went wrong in the broker. Its log says what.")
-                hub.metrics.error(mistake.code)
-                outbox.put(_report(mistake, message))
+            except Exception as problem:
+                error = problem if isinstance(problem, AlphaloomError) else _mistake(message)
+                hub.metrics.error(error.code)
+                outbox.put(_report(error, message))
             if rest := pace():
                 await asyncio.sleep(rest)
     finally:
@@ -176,7 +174,11 @@ async def _send(socket: WebSocket, hub: Hub, outbox: Outbox) -> None:
     try:
         while True:
             data = await outbox.get()
-            await (socket.send_text(data) if isinstance(data, str) else socket.send_bytes(data))
+            if isinstance(data, str):
+                await socket.send_text(data)
+            else:
+                await socket.send_bytes(data)
+                hub.metrics.blob("out", len(data))
             hub.metrics.said()
     except SlowPeer:
         log.warning("a peer is too far behind and is disconnected")
@@ -192,6 +194,12 @@ async def _receive(socket: WebSocket) -> str | bytes:
         raise WebSocketDisconnect(message["code"])
     text = message.get("text")
     return message["bytes"] if text is None else text
+
+
+def _mistake(message: Any) -> AlphaloomError:
+    """Of ours: the connection, and an edge's other jobs, live on."""
+    log.exception("a %s could not be handled", type(message).__name__)
+    return AlphaloomError("internal", "Something went wrong in the broker. Its log says what.")
 
 
 def _report(error: AlphaloomError, message: Any = None) -> m.Error:

@@ -21,6 +21,12 @@ def validator(kind: type) -> SchemaValidator:
     return SchemaValidator(schema)
 
 
+def first_of(problem: pydantic.ValidationError) -> tuple[str, str, Any]:
+    """Of what is wrong, the first: where, why, and what was there."""
+    first = problem.errors(include_url=False, include_context=False)[0]
+    return ".".join(map(str, first["loc"])), first["msg"], first["input"]
+
+
 class FirstOnly:
     """The same for a route's body: `Annotated[Edit, FirstOnly()]`."""
 

@@ -1,7 +1,7 @@
 """Jobs and the edges that run them: from being asked for to the end, which comes once, whatever dies.
 
 One way through: `submit` → the queue → `_dispatch` → `_begin` (resolved, or remembered, or joined to an equal one that
-runs) → the edge → `_store` → `_finish`. What is told is told by the journal, once it is on disk.
+runs) → the edge → `_store_result` → `_finish`. What is told is told by the journal, once it is on disk.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ log = logging.getLogger("broker")
 MAX_REASON = 2000
 MAX_STORING = 64
 """Pictures that are being written at once."""
-_NOTHING = Wanted("", "", 0)
 
 
 class Work:
@@ -75,13 +74,13 @@ class Work:
 
     # -- asking --
 
-    async def submit(self, who: Who, room: Room, asked: m.Generate, live: bool = False) -> Job:
-        """The job, or the one that has its id already. Raises AlphaloomError, `queue_full` among others."""
+    async def submit(self, who: Who, room: Room, asked: m.Generate, live: bool = False) -> tuple[Job, bool]:
+        """The job, and whether it had been asked for before. Raises AlphaloomError, `queue_full` among others."""
         check.identifier(asked.job)
         if known := await self.ledger.find(asked.job):
             if known.person != who.person and who.role != "admin":
                 raise AlphaloomError("job_exists", f"Another's job is called {asked.job!r}; choose a new id.", job=asked.job)
-            return known
+            return known, True
         if self._rooms.get(room.id) is not room:
             raise AlphaloomError("unknown_room", f"The map {room.id!r} was deleted.", room=room.id)
         self._journal.need()
@@ -107,7 +106,7 @@ class Work:
             self._begin(job)
         else:
             self._shorten(job)
-        return self.ledger.newest(job)
+        return self.ledger.newest(job), False
 
     def cancel(self, who: Who, id: str) -> Job:
         """End one's own open job; an admin any. Raises AlphaloomError `unknown_job` or `not_yours`."""
@@ -219,7 +218,8 @@ class Work:
             self._keep(jobs.fail(job, error.message, time.time()))
             return
         place = (job.room, job.node) if job.live else None
-        wanted = self._wanted(job) or Wanted(resolved.task, resolved.model, 0)
+        wanted = self._wanted(job)
+        assert wanted is not None  # else it could not be resolved
         edge = choose(self.edges, wanted, place, self._tried.get(job.id, ()))
         assert edge is not None
         resolved, key = decided(resolved, edge)
@@ -253,7 +253,7 @@ class Work:
 
     def _shorten(self, job: Job) -> None:
         """A job that would have to wait for an edge need not, where its picture is there or on its way."""
-        if job.id not in self.queue or not (len(self.cache) or len(self._executions)) or self._is_blocked(job):
+        if not (len(self.cache) or len(self._executions)) or self._is_blocked(job):
             return
         wanted = self._wanted(job)
         try:
@@ -432,13 +432,13 @@ class Work:
         for job in [job for job in self.open.values() if job.state == "running" and not self._executions.of(job.id)]:
             log.error("job %s is run by nobody, and is tried again", job.id)  # a mistake of ours; no job is stuck for it
             self._again(job, "nobody ran it")
-        waiting = list(self.queue.order())
-        self._look_for_able(waiting, now)
-        for job in waiting:
+        waiting = [(job, self._wanted(job)) for job in self.queue.order()]
+        self._look_for_able({wanted for job, wanted in waiting if wanted and not self._is_blocked(job)}, now)
+        for job, wanted in waiting:
             if self.queue.waited(job.id, now) > self.limits.wait:
                 self._keep(jobs.fail(job, f"No edge had time for it within {self.limits.wait:g} s.", wall))
-            elif self._unable_since.get(self._wanted(job) or _NOTHING, now) < now - self.limits.no_edge:
-                self._fail_for_want_of_an_edge(job, wall)
+            elif wanted and self._unable_since.get(wanted, now) < now - self.limits.no_edge:
+                self._keep(jobs.fail(job, self._why_unable(wanted), wall))
         self._drop_cached(self.cache.shrink(wall))
         self._dispatch()
 
@@ -451,16 +451,12 @@ class Work:
         edge.outbox.put(m.Cancel(execution.job))
         self._lose(execution, why)
 
-    def _look_for_able(self, waiting: list[Job], now: float) -> None:
+    def _look_for_able(self, wanted: set[Wanted], now: float) -> None:
         """What is waited for and no edge can do, if there are any; one that is leaving will be back."""
-        wanted = {wanted for job in waiting if (wanted := self._wanted(job)) and not self._is_blocked(job)}
         unable = {one for one in wanted if self.edges and not any(edge.is_able(one) for edge in self.edges)}
         self._unable_since = {one: self._unable_since.get(one, now) for one in unable}
 
-    def _fail_for_want_of_an_edge(self, job: Job, now: float) -> None:
-        wanted = self._wanted(job)
-        assert wanted is not None
+    def _why_unable(self, wanted: Wanted) -> str:
         largest = max(edge.max_side for edge in self.edges)
         models = sorted({model for edge in self.edges for model in edge.models})
-        reason = f"No edge makes {wanted.said()}; the largest is {largest}, and the models are {', '.join(models)}."
-        self._keep(jobs.fail(job, reason, now))
+        return f"No edge makes {wanted.said()}; the largest is {largest}, and the models are {', '.join(models)}."

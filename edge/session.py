@@ -103,7 +103,7 @@ class Session:
     def _take(self, run: m.Run) -> None:
         if self._drain.is_set():
             log.info("job %s crossed our Drain on the way, and goes back", run.job)
-            self._tell(m.JobFailed(run.job, run.attempt, "draining", "The edge is about to leave."))
+            self._begin(self._send(m.JobFailed(run.job, run.attempt, "draining", "The edge is about to leave.")))
             return
         before = self._jobs.get(run.job)
         if before is not None:
@@ -111,9 +111,6 @@ class Session:
         cancelled = threading.Event()
         job = self._jobs[run.job] = _Job(run, cancelled, asyncio.create_task(self._make(run, cancelled)))
         self._begin(self._answer(job))
-
-    def _tell(self, message: Any) -> None:
-        self._begin(self._send(message))
 
     def _begin(self, answering: Coroutine[Any, Any, None]) -> None:
         """What is waited for before we leave."""

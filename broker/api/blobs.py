@@ -53,6 +53,7 @@ async def upload(request: Request, who: Editor, hub: TheHub) -> Response:
     blobs = hub.store.blobs
     picture = await blobs.decode(blobs.check_picture, data)
     name = await blobs.run(blobs.put, data)
+    hub.metrics.blob("in", len(data))
     return answer(Uploaded, Uploaded(name, picture.media_type, picture.width, picture.height), 201)
 
 
@@ -62,6 +63,7 @@ async def get_blob(name: Hash, request: Request, who: Reader, hub: TheHub) -> Re
     if _is_known(request, name) and await blobs.run(blobs.has, name):
         return Response(None, 304, _headers(request, name))
     data = await blobs.run(blobs.get, name)
+    hub.metrics.blob("out", len(data))
     return Response(data, 200, _headers(request, name), blobs.media_type(data))
 
 

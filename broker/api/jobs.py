@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Query, Response
 
@@ -20,9 +18,6 @@ from . import problems
 from .access import Editor, Id, TheHub, Viewer, answer
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problems.declared())
-
-PLACES_S = 0.25
-"""For so long the places of all that wait are not counted anew, however many ask."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +101,6 @@ async def _find(hub: Hub, who: Who, id: str) -> Job:
 
 def _view(hub: Hub, job: Job) -> JobView:
     flat: dict[str, Any] = {field.name: getattr(job, field.name) for field in fields(job)}
-    place = _places(hub).get(job.person, {}).get(job.id) if job.state == "queued" else None
+    place = hub.places().get(job.person, {}).get(job.id) if job.state == "queued" else None
     steps = hub.work.progress(job.id) if job.state == "running" else None
     return JobView(**flat, place=place, progress=steps and Steps(*steps))
-
-
-_known: WeakKeyDictionary[Hub, tuple[float, dict[str, dict[str, Place]]]] = WeakKeyDictionary()
-
-
-def _places(hub: Hub) -> dict[str, dict[str, Place]]:
-    now = time.monotonic()
-    at, places = _known.get(hub, (0.0, {}))
-    if now - at > PLACES_S:
-        places = hub.work.places()
-        _known[hub] = (now, places)
-    return places

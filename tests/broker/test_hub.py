@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from time import time
 from typing import Any
 
@@ -25,13 +24,6 @@ from signals import patch_files
 
 ANN, BOB, ADMIN = Who("ann", "editor"), Who("bob", "editor"), Who("root", "admin")
 MUSE = Performer("Muse", 256.0, {"TP9": "temporal"}, missing={"calm": "no posterior site"})
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

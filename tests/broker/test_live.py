@@ -86,6 +86,16 @@ class World:
         return [job.state for job in self.hub.work.open.values()]
 
 
+async def next_is_held(world: World, edge: Edge) -> None:
+    """The next live picture would flash."""
+    world.change("a", prompt="v1")
+    await world.pass_time()
+    await world.make(edge, png(0.0))
+    (waiting,) = world.hub._held
+    assert not (await asyncio.wait([waiting], timeout=0.1))[0]
+    waiting.cancel()
+
+
 async def said(outbox: Outbox, kind: type) -> object:
     while not isinstance(message := wire.decode(await outbox.get()), kind):
         pass
@@ -351,12 +361,7 @@ async def test_what_somebody_asks_for_is_shown_at_once_but_counts(world: World, 
         await world.make(edge, png(n % 2, n))
         assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(png(n % 2, n))
         await asyncio.gather(*world.hub._held)
-    world.change("a", prompt="v1")
-    await world.pass_time()
-    await world.make(edge, png(0.0))
-    (waiting,) = world.hub._held
-    assert not (await asyncio.wait([waiting], timeout=0.1))[0]
-    waiting.cancel()
+    await next_is_held(world, edge)
 
 
 async def test_what_the_disk_keeps_back_counts_when_it_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,12 +410,7 @@ async def test_a_picture_that_somebody_chose_counts(world: World, monkeypatch: p
     for n in range(1, 8):
         world.change("a", picture=world.hub.store.blobs.put(png(n % 2, n)))
         await asyncio.gather(*world.hub._held)
-    world.change("a", prompt="v1")
-    await world.pass_time()
-    await world.make(edge, png(0.0))
-    (waiting,) = world.hub._held
-    assert not (await asyncio.wait([waiting], timeout=0.1))[0]
-    waiting.cancel()
+    await next_is_held(world, edge)
 
 
 async def test_a_broken_picture_is_not_shown_and_keeps_none_back(world: World, caplog: pytest.LogCaptureFixture) -> None:

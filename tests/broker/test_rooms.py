@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.rooms import LOG_LENGTH, MAX_CHANGES, UNDO_DEPTH, Done, Room
+from broker.rooms import LOG_LENGTH, UNDO_DEPTH, Done, Room
 from broker.store.writes import Logged, Stored
 from protocol import check, edits
 from protocol.errors import AlphaloomError
@@ -140,8 +140,8 @@ def test_what_cannot_be_is_said_and_changes_nothing(room: Room, change: Change, 
 
 
 def test_an_edit_has_a_bound(room: Room) -> None:
-    with pytest.raises(AlphaloomError, match=str(MAX_CHANGES)):
-        do(room, *(edits.create(Node(f"n{n}")) for n in range(MAX_CHANGES + 1)))
+    with pytest.raises(AlphaloomError, match=str(check.MAX_CHANGES)):
+        do(room, *(edits.create(Node(f"n{n}")) for n in range(check.MAX_CHANGES + 1)))
 
 
 def test_a_map_has_so_many_nodes_and_links_and_no_more_and_those_that_come_back_count(
@@ -374,7 +374,7 @@ def test_everybody_ends_with_the_same_map_and_so_does_who_comes_back_and_who_sta
 
 def test_a_thousand_nodes_are_no_trouble() -> None:
     room, dice = Room("main"), random.Random(1)
-    put(room, *(Node(f"n{n}") for n in range(MAX_CHANGES)))
+    put(room, *(Node(f"n{n}") for n in range(check.MAX_CHANGES)))
     for n in range(1, 400):
         put(room, Link(f"l{n}", f"n{dice.randrange(n)}", f"n{n}"))
     assert len(room.map.links) == 399

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,13 +22,6 @@ from protocol.model import Job, Link, Node, Phrase, ResolvedRequest, Settings, n
 
 ANN, BOB, ADMIN = Who("ann", "editor"), Who("bob", "editor"), Who("root", "admin")
 SMALL = Settings(64, 64)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 class Desk:
