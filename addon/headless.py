@@ -3,8 +3,8 @@
     python -m addon.headless map.json --out DIR                 with the bpy module
     blender --command alphaloom map.json --out DIR              with Blender and the extension installed
 
-`map.json` holds {"title", "nodes": [...], "links": [...]} with the fields of docs/protocol.md; a node's `source` and
-`mask` may name picture files beside it.
+`map.json` holds {"title", "nodes": [...], "links": [...]} with the fields of docs/protocol.md; a node's `source`,
+`mask` and `depth` may name picture files beside it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def load(path: Path) -> tuple[str, model.Map]:
         links = [wire.build(model.Link, link) for link in data["links"]]
         made = model.Map({n.id: n for n in nodes})
         for node in nodes:
-            check.node(replace(node, source=None, mask=None))
+            check.node(replace(node, source=None, mask=None, depth=None))
         known = graph.Graph()
         for link in links:
             check.link(link, made.nodes, known)
@@ -114,7 +114,7 @@ def _open(blend: Path | None) -> None:
 def _upload(broker: address.Address, node: model.Node, folder: Path) -> model.Node:
     """The node with its picture files replaced by the blobs that the broker made of them."""
     changes = {}
-    for name in ("source", "mask"):
+    for name in ("source", "mask", "depth"):
         file = getattr(node, name)
         if file and file.lower().endswith(_PICTURES):
             changes[name] = _post(f"{broker.http}/v1/blobs", folder / file)

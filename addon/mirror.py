@@ -12,6 +12,10 @@ from .shared import edits, model
 from .shared import messages as m
 
 
+MAX_NAME = 24
+"""Characters of a model's name in a line."""
+
+
 class Mirror:
     def __init__(self) -> None:
         self.map = model.Map()
@@ -25,6 +29,8 @@ class Mirror:
         """Open jobs and, until the node's next one, the last to end."""
         self.progress: dict[str, tuple[int, int]] = {}
         """Steps done and steps in all, by node."""
+        self.pulling: dict[str, m.Pulling] = {}
+        """The model that is fetched for a node's job, by node."""
         self.frame: model.Frame | None = None
         self.edges = 0
         self.eeg = ""
@@ -62,6 +68,11 @@ class Mirror:
             job = self.jobs.get(message.job)
             if job is not None:
                 self.progress[job.node] = (message.step, message.steps)
+                self.pulling.pop(job.node, None)
+        elif isinstance(message, m.Pulling):
+            job = self.jobs.get(message.job)
+            if job is not None:
+                self.pulling[job.node] = message
         elif isinstance(message, m.Features):
             self.frame = message.frame
         return set()
@@ -72,6 +83,7 @@ class Mirror:
         self.people = {presence.client: presence for presence in snapshot.people}
         self.jobs = {job.id: job for job in snapshot.jobs}
         self.progress.clear()
+        self.pulling.clear()
         self.places = {}
         if snapshot.map is None:
             self._truth = edits.apply_all(self._truth, snapshot.missed)
@@ -109,10 +121,18 @@ class Mirror:
     def _job(self, job: model.Job) -> None:
         if job.state != "running":
             self.progress.pop(job.node, None)
+            self.pulling.pop(job.node, None)
         ended = [k for k, old in self.jobs.items() if old.node == job.node and old.state in model.ENDED]
         for key in ended:
             del self.jobs[key]
         self.jobs[job.id] = job
+
+    def runs(self, job: str) -> bool:
+        return job in self.jobs and self.jobs[job].state == "running"
+
+    def is_made(self, node: str) -> bool:
+        """Whether a job of it runs."""
+        return any(job.node == node and job.state == "running" for job in self.jobs.values())
 
     def state_of(self, node: str) -> str:
         """One short line about a node's newest job; empty when its picture is simply there."""
@@ -120,11 +140,18 @@ class Mirror:
         if not newest:
             return ""
         job = newest[-1]
+        if job.state == "running" and node in self.pulling:
+            return _pulling(self.pulling[node])
         if job.state == "running" and node in self.progress:
             return "step {} of {}".format(*self.progress[node])
         if job.state == "failed":
             return f"failed: {job.error}"
         return "" if job.state == "done" else job.state
+
+
+def _pulling(pulled: m.Pulling) -> str:
+    far = f"{100 * pulled.received // pulled.size} %" if pulled.size else f"{pulled.received / 1e6:.0f} MB"
+    return f"pulling {pulled.model[:MAX_NAME]} {far}"
 
 
 def _ids(changes: tuple[model.Change, ...]) -> set[str]:

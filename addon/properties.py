@@ -13,19 +13,34 @@ from bpy.props import (
     StringProperty,
 )
 
-from .session import session
-from .shared import address, check, model
+from .session import OFF, OWN, session
+from .shared import address, check, model, samplers
 
 TASKS = [
     ("txt2img", "Text to Image", "A picture from words alone"),
     ("img2img", "Image to Image", "The source picture, changed towards the words"),
     ("inpaint", "Inpaint", "The masked part of the source picture, painted anew"),
 ]
+SCHEDULERS = [
+    (OWN, "Model's own", "What the model was made for"),
+    *((name, samplers.SAMPLERS[name], "How noise is taken away step by step") for name in model.SCHEDULERS),
+]
+TILINGS = [
+    (OFF, "None", "The picture has edges"),
+    ("x", "Sideways", "The right edge goes on at the left"),
+    ("y", "Up and down", "The bottom goes on at the top"),
+    ("xy", "Both", "The picture tiles on both axes"),
+]
 LINKS = [
     ("prompt", "Prompt", "The new node inherits the words of this one"),
     ("image", "Image", "This node's picture is the new one's source"),
     ("blend", "Blend", "The new node stands between its two parents"),
 ]
+_SAME = (
+    "width", "height", "guidance", "strength", "seed", "blend", "modulate", "variation", "variation_seed", "eeg_in_file",
+    "model",
+)  # fmt: skip
+"""Settings that the panel has as they are."""
 
 
 def _edited(self: Any, context: bpy.types.Context) -> None:
@@ -43,6 +58,9 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     width: IntProperty(name="Width", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited)
     height: IntProperty(
         name="Height", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited
+    )
+    model: StringProperty(
+        name="Model", description="The id of the model that makes the picture; empty: the edge's own", update=_edited
     )
     steps: IntProperty(name="Steps", description="0 leaves it to the model", min=0, max=check.STEPS[1], update=_edited)
     guidance: FloatProperty(name="Guidance", default=4.0, min=check.GUIDANCE[0], max=check.GUIDANCE[1], update=_edited)
@@ -65,14 +83,29 @@ class AlphaloomObject(bpy.types.PropertyGroup):
         subtype="FACTOR",
         update=_edited,
     )
+    scheduler: EnumProperty(name="Scheduler", items=SCHEDULERS, update=_edited)
+    tiling: EnumProperty(name="Tiling", items=TILINGS, update=_edited)
+    variation: FloatProperty(
+        name="Variation",
+        description="How far the noise goes from that of the seed to that of the variation seed",
+        min=0,
+        max=1,
+        subtype="FACTOR",
+        update=_edited,
+    )
+    variation_seed: IntProperty(name="Variation Seed", default=1, min=0, update=_edited)
+    eeg_in_file: BoolProperty(
+        name="EEG in File", description="Write the EEG's values into this node's picture files", update=_edited
+    )
     modulate: BoolProperty(name="EEG", description="Let the EEG move this node's parameters", default=True, update=_edited)
 
     def take(self, node: model.Node, changed: Container[str]) -> None:
         """Show those of a node's values that have changed. The session sees to it that this does not count as an edit."""
         settings = node.settings
         values = {"prompt": node.prompt, "negative": node.negative, "task": node.task, "settings.steps": settings.steps or 0}
-        for name in ("width", "height", "guidance", "strength", "seed", "blend", "modulate"):
+        for name in _SAME:
             values[f"settings.{name}"] = getattr(settings, name)
+        values |= {"settings.scheduler": settings.scheduler or OWN, "settings.tiling": settings.tiling or OFF}
         for field, value in values.items():
             name = field.removeprefix("settings.")
             if field in changed and getattr(self, name) != value:

@@ -23,6 +23,8 @@ PICTURE = 1.84
 LABEL_HEIGHT = 0.54
 CORNER = 0.09
 LINK_COLOURS = {"prompt": (0.1, 0.4, 1.0), "image": (1.0, 0.3, 0.04), "blend": (0.55, 0.16, 1.0)}
+_PREVIEW = "alphaloom_preview"
+"""Marks the image of a node's preview by the node's id."""
 _MARGIN = (UNIT - PICTURE) / 2
 
 
@@ -83,7 +85,7 @@ def remove(ident: str) -> None:
             if data is not None and data.users == 0:
                 bpy.data.batch_remove([data])
     for owned in (bpy.data.materials, bpy.data.images):
-        for item in [i for i in owned if i.get("alphaloom") == ident]:
+        for item in [i for i in owned if ident in (i.get("alphaloom"), i.get(_PREVIEW))]:
             owned.remove(item)
 
 
@@ -214,32 +216,70 @@ def shortened(text: str, most: int) -> str:
 
 def show_picture(node_id: str, blob: str, data: bytes) -> None:
     """Put encoded bytes (PNG, JPEG) on a node's card, packed into the file."""
-    material = next((m for m in bpy.data.materials if m.get("alphaloom") == node_id), None)
-    if material is None:
+    if _material(node_id) is None:
         return
-    texture = material.node_tree.nodes["Alphaloom Picture"]
-    image = texture.image
-    if image is None or image.get("alphaloom") != node_id:
-        image = bpy.data.images.new(f"Alphaloom {node_id[:8]}", 8, 8)
-        image["alphaloom"] = node_id
+    image = _image("alphaloom", node_id) or _new_image("alphaloom", node_id)
+    _fill(image, data)
+    image["alphaloom_blob"] = blob
+    hide_preview(node_id)
+
+
+def show_preview(node_id: str, data: bytes) -> None:
+    """Show what a picture looks like so far. The card's own picture stays in the file."""
+    material = _material(node_id)
+    if material is not None:
+        image = _image(_PREVIEW, node_id) or _new_image(_PREVIEW, node_id)
+        _fill(image, data)
+        _show(material, image)
+
+
+def hide_preview(node_id: str) -> None:
+    """The card shows its own picture, if it has one."""
+    material, preview = _material(node_id), _image(_PREVIEW, node_id)
+    if material is not None:
+        _show(material, _image("alphaloom", node_id))
+    if preview is not None:
+        bpy.data.images.remove(preview)
+
+
+def hide_previews() -> None:
+    for image in [i for i in bpy.data.images if i.get(_PREVIEW)]:
+        hide_preview(image[_PREVIEW])
+
+
+def shown_blob(node_id: str) -> str:
+    """The blob that a card shows, but for previews; empty when it shows none."""
+    image = _image("alphaloom", node_id)
+    return str(image.get("alphaloom_blob", "")) if image is not None else ""
+
+
+def _material(node_id: str) -> bpy.types.Material | None:
+    return next((m for m in bpy.data.materials if m.get("alphaloom") == node_id), None)
+
+
+def _image(mark: str, node_id: str) -> bpy.types.Image | None:
+    return next((i for i in bpy.data.images if i.get(mark) == node_id), None)
+
+
+def _new_image(mark: str, node_id: str) -> bpy.types.Image:
+    image = bpy.data.images.new(f"Alphaloom {node_id[:8]}", 8, 8)
+    image[mark] = node_id
+    return image
+
+
+def _fill(image: bpy.types.Image, data: bytes) -> None:
     if image.packed_file is not None:
         image.unpack(method="REMOVE")
     image.source = "FILE"
     image.pack(data=data, data_len=len(data))
-    image["alphaloom_blob"] = blob
     image.buffers_free()
     image.update_tag()
-    texture.image = image
+
+
+def _show(material: bpy.types.Material, image: bpy.types.Image | None) -> None:
+    material.node_tree.nodes["Alphaloom Picture"].image = image
     glow = material.node_tree.nodes["Alphaloom Glow"]
-    glow.inputs["Strength"].default_value = 1.0
-
-
-def shown_blob(node_id: str) -> str:
-    """The blob that a card shows; empty when it shows none."""
-    for image in bpy.data.images:
-        if image.get("alphaloom") == node_id:
-            return str(image.get("alphaloom_blob", ""))
-    return ""
+    glow.inputs["Strength"].default_value = 0.0 if image is None else 1.0
 
 
 def _picture_material(node_id: str) -> bpy.types.Material:

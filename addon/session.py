@@ -19,7 +19,7 @@ from dataclasses import replace
 import bpy
 
 from . import scene as cards
-from .calm import Calm
+from .calm import Back, Calm
 from .connection import Connection
 from .mirror import Mirror
 from .shared import MAX_TEXT_BYTES, check, edits, model, wire
@@ -27,6 +27,8 @@ from .shared import messages as m
 
 BUDGET_S = 0.004
 INTERVAL_S = 1 / 60
+OWN, OFF = "OWN", "OFF"
+"""What the panel's lists call the scheduler and the tiling that are empty in a node: Blender takes no empty name."""
 LOOK_S = 0.2
 """Between two looks at what the artist has changed."""
 
@@ -64,8 +66,8 @@ class Session:
         inbox = self.connection.inbox
         while inbox and time.perf_counter() < end:
             self._receive(inbox.popleft())
-        for picture in self._calm.due(time.monotonic()):
-            cards.show_picture(picture.node, picture.blob, picture.payload)
+        for change in self._calm.due(time.monotonic()):
+            _put(change)
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self._look()
@@ -106,6 +108,14 @@ class Session:
         """The panel changed a card's properties."""
         if not self._receiving:
             self._turned.add(item.alphaloom.ident)
+
+    def undone(self) -> None:
+        """Undo and redo have brought back images of another moment: previews of jobs that have ended, old pictures."""
+        cards.hide_previews()
+        self._fetched = {}
+        for node in self.mirror.map.nodes.values():
+            if cards.find("card", node.id) is not None:
+                self._fetch(node)
 
     # -- from the scene to the broker --
 
@@ -150,13 +160,21 @@ class Session:
             node = self.mirror.map.nodes.get(message.node)
             if message.job or (node is not None and node.picture == message.blob):  # fetched, it may be an old one
                 self._calm.take(message)
+        elif isinstance(message, m.Preview):
+            if message.node in self.mirror.map.nodes and self.mirror.runs(message.job):
+                self._calm.preview(message)
         elif isinstance(message, m.JobChanged):
-            self._caption(message.job.node)
-        elif isinstance(message, m.Progress) and message.job in self.mirror.jobs:
+            node = message.job.node
+            if message.job.state not in ("running", "done") and not self.mirror.is_made(node):
+                self._calm.back(node)
+            self._caption(node)
+        elif isinstance(message, m.Progress | m.Pulling) and message.job in self.mirror.jobs:
             self._caption(self.mirror.jobs[message.job].node)
 
     def _arrive(self) -> None:
         """The scene may be of another day, or another map: make it this one."""
+        self._calm = Calm()
+        cards.hide_previews()  # of jobs that may have ended long ago
         known, there = self.mirror.map, cards.idents().keys()
         wanted = known.nodes.keys() | known.links.keys()
         for ident in there - wanted:
@@ -206,6 +224,15 @@ class Session:
             cards.write_caption(node, self.mirror.state_of(ident))
 
 
+def _put(change: m.Picture | m.Preview | Back) -> None:
+    if isinstance(change, m.Picture):
+        cards.show_picture(change.node, change.blob, change.payload)
+    elif isinstance(change, m.Preview):
+        cards.show_preview(change.node, change.payload)
+    else:
+        cards.hide_preview(change.node)
+
+
 def _as_in_panel(node: model.Node, panel: bpy.types.PropertyGroup) -> model.Node:
     """Blender's numbers are rougher than the broker's: one that is the same but for that stays as it is."""
 
@@ -223,6 +250,12 @@ def _as_in_panel(node: model.Node, panel: bpy.types.PropertyGroup) -> model.Node
         seed=panel.seed,
         blend=number("blend"),
         modulate=panel.modulate,
+        model=panel.model,
+        scheduler="" if panel.scheduler == OWN else panel.scheduler,
+        tiling="" if panel.tiling == OFF else panel.tiling,
+        variation=number("variation"),
+        variation_seed=panel.variation_seed,
+        eeg_in_file=panel.eeg_in_file,
     )
     return replace(node, prompt=panel.prompt, negative=panel.negative, task=panel.task, settings=settings)
 
@@ -262,7 +295,18 @@ def _redraw_panels() -> None:
     global _drawn
     mirror, connection = session.mirror, session.connection
     open_jobs = sum(job.state not in model.ENDED for job in mirror.jobs.values())
-    now = repr((connection.state, connection.problem, mirror.edges, mirror.eeg, mirror.error, open_jobs, mirror.progress))
+    now = repr(
+        (
+            connection.state,
+            connection.problem,
+            mirror.edges,
+            mirror.eeg,
+            mirror.error,
+            open_jobs,
+            mirror.progress,
+            mirror.pulling,
+        )
+    )
     if now == _drawn:
         return
     _drawn = now
@@ -272,11 +316,31 @@ def _redraw_panels() -> None:
                 area.tag_redraw()
 
 
+@bpy.app.handlers.persistent
+def _before_saving(*_: object) -> None:
+    """A file has finished pictures only; the next preview comes in a moment."""
+    cards.hide_previews()
+
+
+@bpy.app.handlers.persistent
+def _after_undo(*_: object) -> None:
+    session.undone()
+
+
+_HANDLERS = (("save_pre", _before_saving), ("undo_post", _after_undo), ("redo_post", _after_undo))
+
+
 def register() -> None:
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
     bpy.app.timers.register(_timer, persistent=True)
 
 
 def unregister() -> None:
+    for name, handler in _HANDLERS:
+        handlers = getattr(bpy.app.handlers, name)
+        if handler in handlers:
+            handlers.remove(handler)
     if bpy.app.timers.is_registered(_timer):
         bpy.app.timers.unregister(_timer)
     session.close()

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import bpy
 
+from . import scene as cards
 from .session import session
 from .shared import address, errors, model
 
@@ -75,6 +76,7 @@ class ALPHALOOM_OT_disconnect(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         session.close()
+        cards.hide_previews()
         return {"FINISHED"}
 
 
@@ -177,17 +179,24 @@ class ALPHALOOM_PT_node(bpy.types.Panel):
         node = card.alphaloom
         for name in ("prompt", "negative", "task", "seed"):
             layout.prop(node, name)
+        layout.prop(node, "variation")
+        if node.variation or node.modulate:
+            layout.prop(node, "variation_seed")
         column = layout.column(align=True)
         for name in ("width", "height"):
             column.prop(node, name)
+        layout.prop(node, "model", placeholder="The edge's own")
         column = layout.column(align=True)
-        for name in ("steps", "guidance"):
+        for name in ("steps", "guidance", "scheduler"):
             column.prop(node, name)
+        layout.prop(node, "tiling")
         if node.task != "txt2img":
             layout.prop(node, "strength")
         if session.mirror.map.parents(node.ident, "blend"):
             layout.prop(node, "blend")
         layout.prop(node, "modulate")
+        if node.modulate:
+            layout.prop(node, "eeg_in_file")
         layout.operator("alphaloom.generate", icon="RENDER_STILL")
         state = session.mirror.state_of(node.ident)
         if state:

@@ -21,7 +21,7 @@ from signals import patch_files, units
 from signals.patch_files import Patch
 
 from . import house
-from .api import access, blobs, bundles, described, eeg, jobs, problems, rooms, system, webui
+from .api import access, blobs, bundles, described, eeg, jobs, models, problems, rooms, system, webui
 from .api.gate import Gate
 from .api.socket import Door
 from .asking import Limits
@@ -43,11 +43,12 @@ Who changes something is answered when it is on disk. Everything that fails answ
 
 def create_app(settings: Settings) -> FastAPI:
     """Raises AlphaloomError `no_store` when the data folder cannot be used, `store_in_use` where another broker serves it,
-    `token_needed` where others could come and nobody has a token, and others for a patch, a baseline, a query or a recording
-    that cannot be used."""
+    `token_needed` where others could come and nobody has a token, and others for a patch, a baseline, a query, a recording
+    or a list of models that cannot be used."""
     chosen = patch_files.load(settings.patch) if settings.patch else None
     listening = eeg_options(settings)
     ears = Ears(listening) if listening else None
+    entries = models.load(settings.models)
     store = Store(settings.data, settings.database, serving=True, max_pixels=settings.max_pixels)
     auth = Auth(store, settings.is_open, settings.failed_tokens)
     try:
@@ -72,8 +73,9 @@ def create_app(settings: Settings) -> FastAPI:
         strict_content_type=False,
     )
     app.state.settings, app.state.auth = settings, auth
+    app.state.models = entries
     problems.install(app)
-    for module in (rooms, bundles, jobs, blobs, eeg, system, webui):
+    for module in (rooms, bundles, jobs, models, blobs, eeg, system, webui):
         app.include_router(module.router)
     app.router.routes.append(WebSocketRoute("/v1/ws", Door(settings)))
     described.describe(app, auth.is_open)

@@ -8,7 +8,7 @@ from protocol import check
 from protocol import messages as m
 from protocol.errors import AlphaloomError
 
-from . import jobs
+from . import compose, jobs
 from .rooms import Room
 from .store import Blobs
 
@@ -49,7 +49,8 @@ def check_asked(asked: m.Generate, room: Room, blobs: Blobs) -> None:
         if asked.node:
             raise AlphaloomError("bad_value", "A request of one's own has no node: leave node empty.", field="node")
         check.request(asked.request)
-        for blob in (asked.request.source, asked.request.mask):
+        check.request(compose.direct(asked.request))
+        for blob in (asked.request.source, asked.request.mask, asked.request.depth):
             blobs.need(blob)
     elif asked.node not in room.map.nodes:
         raise AlphaloomError("unknown_node", f"No node {asked.node[:80]!r} is on the map.", node=asked.node[:80])

@@ -62,7 +62,7 @@ class Content:
 
     @property
     def pictures(self) -> set[str]:
-        named = (blob for node in self.nodes for blob in (node.source, node.mask, node.picture))
+        named = (blob for node in self.nodes for blob in (node.source, node.mask, node.depth, node.picture))
         return {blob for blob in named if blob is not None}
 
 
@@ -252,7 +252,7 @@ def _build(adapter: pydantic.TypeAdapter[Any], value: Any, what: str) -> Any:
 
 
 def _without(node: Node, gone: Collection[str]) -> Node:
-    lost = {name: None for name in ("source", "mask", "picture") if getattr(node, name) in gone}
+    lost = {name: None for name in ("source", "mask", "depth", "picture") if getattr(node, name) in gone}
     return replace(node, **lost) if lost else node  # type: ignore[arg-type]
 
 

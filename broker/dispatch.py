@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _numbers = count(1)
 LAST_NODES = 100
+MAX_PULLING = 8
+"""Jobs of one edge that wait for models without taking a slot."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Edge:
         """`name`: its token's; without one, what it says counts."""
         self.number = next(_numbers)
         self.name = name or hello.name
-        self.model, self.models = hello.model, frozenset((hello.model, *hello.models))
+        self.default = self.model = hello.model
+        """The model of requests that name none; and the one that is loaded: that of the job that it was given last."""
+        self.models = {hello.model: ""} | hello.models if hello.model else dict(hello.models)
+        """Each with its fingerprint; empty: it must be pulled first, or nothing that it makes is remembered."""
         self.tasks = frozenset(hello.tasks)
         self.max_side = hello.max_side
         self.slots = max(1, hello.slots)
-        self.fingerprint = hello.fingerprint
         self.outbox = Outbox()
         self.running: dict[str, Execution] = {}
         """By the job that each was begun for."""
@@ -53,13 +57,27 @@ class Edge:
 
     @property
     def free(self) -> bool:
-        return len(self.running) < self.slots and not self.draining and not self.silent
+        return self.busy < self.slots and not self.draining and not self.silent
+
+    @property
+    def busy(self) -> int:
+        """Jobs that take a slot. Those that wait for a model to be pulled do not, as long as they are few."""
+        pulling = sum(execution.pulling is not None for execution in self.running.values())
+        return len(self.running) - min(pulling, MAX_PULLING)
 
     def remember(self, node: tuple[str, str]) -> None:
         self.last_nodes.pop(node, None)
         self.last_nodes[node] = None
         if len(self.last_nodes) > LAST_NODES:
             del self.last_nodes[next(iter(self.last_nodes))]
+
+    def nearness(self, model: str) -> int:
+        """0: the model is loaded; 1: it is on the edge's disk; 2: it must be pulled first."""
+        model = model or self.default
+        if model == self.model:
+            return 0
+        # Its own has no fingerprint where it is remembered for nobody; it is there all the same.
+        return 1 if model == self.default or self.models.get(model) else 2
 
     def can(self, wanted: Wanted) -> bool:
         return self.is_able(wanted) and not self.draining
@@ -72,8 +90,8 @@ class Edge:
 def choose(
     edges: Iterable[Edge], wanted: Wanted, node: tuple[str, str] | None = None, tried: Collection[int] = ()
 ) -> Edge | None:
-    """A free edge that can: one that has not failed the job before another, then with the model warm, then the one that a
-    live node ran on, then the idlest. `tried` has the numbers of those that have failed it."""
+    """A free edge that can: one that has not failed the job before another, then with the model loaded, or at least on its
+    disk, then the one that a live node ran on, then the idlest. `tried` has the numbers of those that have failed it."""
     fitting = [edge for edge in edges if edge.free and edge.can(wanted)]
     if not fitting:
         return None
@@ -81,9 +99,9 @@ def choose(
         fitting,
         key=lambda edge: (
             edge.number in tried,
-            wanted.model not in ("", edge.model),
+            edge.nearness(wanted.model),
             node is not None and node not in edge.last_nodes,
-            len(edge.running) / edge.slots,
+            edge.busy / edge.slots,
             edge.number,
         ),
     )

@@ -13,18 +13,19 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from protocol import check, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import MAIN_ROOM, Change, Job, Place, Presence, new_id
+from protocol.model import MAIN_ROOM, Job, Place, Presence
 from signals import patch_files
 
 from . import watchdog
 from .arrivals import Arrivals
 from .asking import Limits
+from .gallery import Gallery, may_see
 from .journal import Journal
 from .live import Live
 from .metrics import Metrics
@@ -56,13 +57,14 @@ class Hub:
         self.stage = Stage(self.journal, self.clients, lambda message: self.tell(None, message), self._tell_status)
         self.player = self.stage.player
         self.work = Work(self.rooms, self.player, store, self.journal, limits or Limits())
-        self.work.ledger.told, self.work.made = lambda job: self._tell_of(job, m.JobChanged(job)), self._made
-        self.work.heard_progress, self.work.edges_changed = self._tell_of, self._tell_status
+        self.gallery = Gallery(self.rooms, self.clients, self.work.open, store, self.journal, self._keep)
+        self.work.ledger.told = lambda job: self.gallery.tell_of(job, m.JobChanged(job))
+        self.work.made, self.work.heard = self.gallery.made, self.gallery.tell_of
+        self.work.heard_preview, self.work.edges_changed = self.gallery.previews.hear, self._tell_status
         self.live = Live(self, live_max_hz)
         self.metrics = Metrics(self, watchdog.of())
         self.stage.heard = self.metrics.frame
         self.work.ledger.changed = self._follow
-        self._held: set[asyncio.Future[None]] = set()
         self._arrivals = Arrivals()
         self._places: dict[str, dict[str, Place]] = {}
         self._placed_at = -math.inf
@@ -92,8 +94,7 @@ class Hub:
 
     async def close(self) -> None:
         """Write what waits."""
-        for task in self._held:
-            task.cancel()
+        self.gallery.screens.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self.work.close()
@@ -137,7 +138,7 @@ class Hub:
         snapshot = m.Snapshot(
             map=room.map if missed is None else None,
             patch=self.player.rules,
-            jobs=tuple(job for job in self.work.open.values() if _may_see(client, job)),
+            jobs=tuple(job for job in self.work.open.values() if may_see(client, job)),
             edges=len(self.work.edges),
             eeg=self.stage.eeg,
             performers=self.player.heard(),
@@ -267,7 +268,7 @@ class Hub:
     def edit(self, who: Who, room: str, edit: m.Edit) -> Done:
         """Raises AlphaloomError for a change that cannot be; then none of them is made."""
         who.need("editor")
-        said = (change.fields.get(name) for change in edit.changes for name in ("source", "mask", "picture"))
+        said = (change.fields.get(name) for change in edit.changes for name in ("source", "mask", "depth", "picture"))
         for blob in {blob for blob in said if isinstance(blob, str)}:  # what else it may be is refused with its field
             self.store.blobs.need(blob)
         return self._change(who, self.room(room), lambda at, now: at.edit(who.person, edit.id, edit.changes, now))
@@ -297,8 +298,8 @@ class Hub:
             for one in done.operation.changes:
                 if one.verb == "delete" and one.kind == "node":
                     self.work.node_deleted(who, room.id, one.id)
-                elif one.kind == "node" and one.fields.get("picture") and self._is_live(room.id, one.id):
-                    self._hold(self.live.count(room.id, one.id, self._read(one.fields["picture"])))
+                elif one.kind == "node" and one.fields.get("picture"):
+                    self.gallery.chosen(room.id, one.id, one.fields["picture"])
         return done
 
     def _keep(self, room: Room, done: Done) -> None:
@@ -340,55 +341,8 @@ class Hub:
 
     def _follow(self, job: Job) -> None:
         self.live.follow(job)
+        self.gallery.previews.follow(job)
         self.metrics.follow(job)
-
-    def _made(self, job: Job, png: bytes) -> None:
-        """A picture is there. One that nobody has asked for is shown when it does not flash."""
-        assert job.picture is not None
-        if job.live:
-            self._hold(self.live.show(job, self._read(job.picture, png), lambda: self._show(job, png)))
-            return
-        self._show(job, png)
-        if self._is_live(job.room, job.node):
-            self._hold(self.live.count(job.room, job.node, self._read(job.picture, png)))
-
-    def _is_live(self, room: str, node: str) -> bool:
-        found = self.rooms[room].map.nodes.get(node) if room in self.rooms else None
-        return found is not None and found.live
-
-    async def _read(self, blob: str, data: bytes = b"") -> bytes:
-        return data or await self.store.blobs.run(self.store.blobs.get, blob)
-
-    def _hold(self, waiting: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(waiting)
-        self._held.add(task)
-        task.add_done_callback(self._held.discard)
-
-    def _show(self, job: Job, png: bytes) -> None:
-        """Its node shows it, and everybody in the room gets it."""
-        assert job.picture is not None
-        room = self.rooms.get(job.room)
-        if job.node and room is not None:
-            picture = m.Picture(job.node, job.id, job.picture, "image/png", png, live=job.live)
-            change = Change("update", "node", job.node, {"picture": job.picture})
-            if png:
-                self.journal.then(lambda: self.tell(job.room, picture))
-            with contextlib.suppress(AlphaloomError):  # the node was purged meanwhile
-                self._keep(room, room.edit("", new_id(), (change,), time.time()))
-        elif png:
-            letter = Letter(m.Picture("", job.id, job.picture, "image/png", png))
-            self.journal.then(lambda: self._post_to(job.person, letter))
-
-    def _tell_of(self, job: Job, message: Any) -> None:
-        letter = Letter(message)
-        for client in self.clients:
-            if _may_see(client, job):
-                client.outbox.post(letter)
-
-    def _post_to(self, person: str, letter: Letter) -> None:
-        for client in self.clients:
-            if client.who.person == person:
-                client.outbox.post(letter)
 
     def report(self, error: AlphaloomError) -> None:
         """Something went wrong that nobody who is connected has asked for."""
@@ -415,11 +369,6 @@ def _going_on(doing: str) -> Iterator[None]:
         yield
     except Exception:
         log.exception("%s went wrong", doing)
-
-
-def _may_see(client: Client, job: Job) -> bool:
-    """A node's jobs are everybody's in its room to see; others are their owner's."""
-    return client.room == job.room if job.node else client.who.person == job.person
 
 
 def _gone(room: str) -> m.Error:

@@ -6,10 +6,6 @@ Design notes
 - What a node would be made from is resolved only when its map has changed or the EEG has moved something by enough to be
   seen (`MOVED`), and no oftener than `max_hz` or than its pictures take to be made. An equal request asks for nothing.
 - All live jobs are one person's, the broker's: however many there are, each of the people has a turn between two of them.
-- A finished picture is shown when the guard against flashing admits it. One that is overtaken while it waits is not shown;
-  its job is done all the same, and in the node's history.
-- To be shown is to be told, and the disk may keep that back for long. So a picture counts as shown when it has been told,
-  and until then no other of its node is admitted: what is told late is never told sooner after another than it may be.
 """
 
 from __future__ import annotations
@@ -17,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -27,7 +22,7 @@ from protocol import messages as m
 from protocol.errors import AlphaloomError
 from protocol.model import Job, Map, ResolvedRequest, new_id
 
-from . import compose, flash
+from . import compose
 from .compose import Playing
 from .who import Who
 
@@ -44,8 +39,6 @@ BUDGET_S = 0.003
 SMOOTHING = 0.3
 REST_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """The pause after so many failures in a row."""
-FORGET_S = 5.0
-"""A guard of a node that shows nothing any more is kept for so long."""
 
 
 class _Room(Protocol):
@@ -67,7 +60,6 @@ class LiveHub(Protocol):
     async def generate(self, who: Who, room: str, asked: m.Generate, live: bool = False) -> Job: ...
     def cancel(self, who: Who, job: str) -> Job: ...
     def tell(self, room: str | None, message: Any) -> None: ...
-    async def settled(self) -> None: ...
 
 
 _Key = tuple[str, str]
@@ -94,45 +86,6 @@ class _LiveNode:
     """The error that was told."""
 
 
-@dataclass
-class _Place:
-    """Where a live node's pictures are seen."""
-
-    guard: flash.FlashGuard = field(default_factory=flash.FlashGuard)
-    last: int = 0
-    """The number of the newest picture."""
-    ready: int = 0
-    """The newest that may be shown as soon as the guard admits it, or is."""
-    under_way: int = 0
-    """Pictures that will be told and have not been counted."""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    used: float = 0.0
-
-    def number(self) -> int:
-        self.last += 1
-        return self.last
-
-    def take(self, number: int) -> None:
-        """What is older is overtaken."""
-        self.ready = max(self.ready, number)
-        self.stir()
-
-    def wait(self, picture: flash.Look) -> float:
-        return math.inf if self.under_way else self.guard.wait(time.monotonic(), picture)
-
-    def counted(self, picture: flash.Look | None) -> None:
-        self.under_way -= 1
-        self.used = time.monotonic()
-        if picture is not None:
-            self.guard.count(self.used, picture)
-        self.stir()
-
-    def stir(self) -> None:
-        """Whoever waits looks again."""
-        self.news.set()
-        self.news = asyncio.Event()
-
-
 class Live:
     def __init__(self, hub: LiveHub, max_hz: float = 10.0, clock: Callable[[], float] = time.monotonic):
         self._hub, self._clock = hub, clock
@@ -143,7 +96,6 @@ class Live:
         self._maps: dict[str, Map] = {}
         """Each room's, as it was looked at last."""
         self._playing: Playing | None = None
-        self._places: dict[_Key, _Place] = {}
 
     def __len__(self) -> int:
         """The number of live nodes."""
@@ -282,60 +234,6 @@ class Live:
                 node.due = now + REST_S[min(node.failures, len(REST_S) - 1)]
                 node.failures += 1
 
-    # -- what is shown of it --
-
-    async def show(self, job: Job, png: Awaitable[bytes], show: Callable[[], None]) -> None:
-        """Call `show`, which has it told, when a live job's picture may be seen; never, where a newer one overtakes it."""
-        place = self._place((job.room, job.node))
-        mine = place.number()
-        picture = await _look(job.node, png)
-        if picture is None or mine < place.ready:
-            return
-        place.take(mine)
-        while wait := place.wait(picture):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(place.news.wait(), None if wait == math.inf else wait)
-            if mine < place.ready:
-                return
-        place.under_way += 1
-        try:
-            show()
-            await self._hub.settled()
-        finally:
-            place.counted(picture)
-
-    def count(self, room: str, node: str, png: Awaitable[bytes]) -> Awaitable[None]:
-        """Await this for a picture that somebody asked for, or chose: it is held by nothing, but it counts."""
-        place = self._place((room, node))
-        place.under_way += 1
-        place.take(place.number())
-        return self._count(place, node, png)
-
-    async def _count(self, place: _Place, node: str, png: Awaitable[bytes]) -> None:
-        picture = None
-        try:
-            picture = await _look(node, png)
-            await self._hub.settled()
-        finally:
-            place.counted(picture)
-
-    def _place(self, key: _Key) -> _Place:
-        now = time.monotonic()
-        for old in [old for old, place in self._places.items() if now - place.used > FORGET_S and not place.under_way]:
-            del self._places[old]
-        place = self._places.setdefault(key, _Place())
-        place.used = now
-        return place
-
-
-async def _look(node: str, png: Awaitable[bytes]) -> flash.Look | None:
-    """None for what is no picture."""
-    try:
-        return await asyncio.to_thread(flash.look, await png)
-    except Exception as problem:  # Pillow raises whatever it meets in a broken file
-        log.warning("a picture of node %s cannot be looked at: %s", node, problem)
-        return None
-
 
 def _near(one: Playing, other: Playing) -> bool:
     """Whether nobody would see the difference."""
@@ -353,7 +251,8 @@ def _same(wanted: ResolvedRequest, begun: ResolvedRequest) -> bool:
     """Whether it is what was begun; what is left open was filled in then."""
     model = begun.model if wanted.model else ""
     steps = None if wanted.steps is None else begun.steps
-    return wanted == replace(begun, model=model, steps=steps)
+    scheduler = begun.scheduler if wanted.scheduler else ""
+    return wanted == replace(begun, model=model, steps=steps, scheduler=scheduler)
 
 
 def _changed(old: Map, new: Map) -> Collection[str]:

@@ -53,8 +53,8 @@ class Letter:
 
 
 class Outbox:
-    """EEG frames, progress, presence, places and live nodes' pictures coalesce: a slow peer loses old ones. All else is kept,
-    in order."""
+    """EEG frames, progress, pulls, previews, presence, places and live nodes' pictures coalesce: a slow peer loses old ones.
+    All else is kept, in order."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Any, Letter] = OrderedDict()
@@ -75,14 +75,20 @@ class Outbox:
             self.overflowed = len(self._waiting) >= LIMIT
         elif isinstance(letter.message, m.Features) and key in self._waiting:
             letter = _joined(self._waiting[key], letter)
-        elif isinstance(letter.message, m.Picture) and key in self._waiting:
-            self._bytes -= self._waiting.pop(key).size  # the new one comes after all that was said before it
+        elif isinstance(letter.message, m.Picture | m.Preview):
+            self._drop(key)  # the new one comes after all that was said before it
+        if isinstance(letter.message, m.Picture):
+            self._drop(_preview_of(letter.message))
         self._bytes += letter.size
         self.overflowed |= self._bytes > LIMIT_BYTES
         self._waiting[key] = letter
         if self.overflowed:
             self._waiting.clear()
         self._filled.set()
+
+    def _drop(self, key: Any) -> None:
+        if key in self._waiting:
+            self._bytes -= self._waiting.pop(key).size
 
     async def get(self) -> str | bytes:
         """The next frame to send. Raises SlowPeer when too many were waiting."""
@@ -103,6 +109,10 @@ def _kind(message: Any) -> Any:
         return "features", message.frame.stream
     if isinstance(message, m.Progress):
         return "progress", message.job
+    if isinstance(message, m.Pulling):
+        return "pulling", message.job
+    if isinstance(message, m.Preview):
+        return _preview_of(message)
     if isinstance(message, m.Picture) and message.live:
         return "picture", message.node
     if isinstance(message, m.Present):
@@ -110,6 +120,10 @@ def _kind(message: Any) -> Any:
     if isinstance(message, m.Waiting):
         return "waiting"
     return None
+
+
+def _preview_of(message: m.Preview | m.Picture) -> Any:
+    return "preview", message.node or message.job
 
 
 def _joined(old: Letter, new: Letter) -> Letter:

@@ -45,6 +45,8 @@ def parse(data: str | bytes, max_text: int = MAX_TEXT_BYTES, max_binary: int = M
             limit=limit,
         )
     name, fields = wire.split(data)
+    if name == m.Hello.__name__:
+        _check_version(fields.get("version"))
     if name not in _VALIDATORS:
         raise AlphaloomError("unexpected_message", f"{name} is the broker's to send.")
     try:
@@ -95,18 +97,24 @@ async def _greet(socket: WebSocket) -> m.Hello:
         raise AlphaloomError("no_hello", f"No hello came within {HELLO_TIMEOUT_S:g} s.") from None
     if not isinstance(hello, m.Hello):
         raise AlphaloomError("no_hello", f"The first message must be Hello, not {type(hello).__name__}.")
-    if hello.version != VERSION:
-        raise AlphaloomError(
-            "version_mismatch",
-            f"You speak protocol version {hello.version}, this broker {VERSION}: update the older of the two.",
-            yours=hello.version,
-            mine=VERSION,
-        )
+    _check_version(hello.version)
     if hello.role not in get_args(Role):
         roles = ", ".join(get_args(Role))
         raise AlphaloomError("bad_role", f"A peer's role is one of {roles}, not {hello.role[:80]!r}.")
     check.hello(hello)
     return hello
+
+
+def _check_version(yours: Any) -> None:
+    """Before anything else of a Hello, whose fields may have been others in another version. What is no number is for the
+    validation. Raises AlphaloomError `version_mismatch`."""
+    if isinstance(yours, int) and yours != VERSION:
+        raise AlphaloomError(
+            "version_mismatch",
+            f"You speak protocol version {str(yours)[:20]}, this broker {VERSION}: update the older of the two.",
+            yours=yours,
+            mine=VERSION,
+        )
 
 
 async def _welcome(socket: WebSocket, who: Who, room: str, client: str = "") -> None:

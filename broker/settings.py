@@ -125,6 +125,12 @@ class Settings(BaseSettings):
         30.0, _JOBS, "the longest that a job waits while edges are there and none of them can run it", "SECONDS", ge=1, le=86400
     )
     max_attempts: int = _set(3, _JOBS, "edges that a job may lose before it fails", "N", ge=1, le=100)
+    models: File = _set(
+        None,
+        _JOBS,
+        "which models edges may fetch, and where from, as TOML (else a list of well-known ones: models.toml)",
+        "FILE",
+    )
     live_max_hz: float = _set(8.0, _JOBS, "the most pictures a second of one live node", "HZ", gt=0, le=60)
 
     cache_hours: float = _set(24.0, _KEEP, "results are remembered for so long; 0 remembers none", "HOURS", ge=0, le=10 * 8766)

@@ -16,14 +16,15 @@ from typing import Any
 from protocol import check
 from protocol import messages as m
 from protocol.errors import ELSEWHERE, AlphaloomError
-from protocol.model import Job, Modulation, Node, Place, ResolvedRequest
+from protocol.model import Job, Modulation, Place, ResolvedRequest
 
-from . import asking, cache, compose, estimate, jobs
+from . import asking, cache, estimate, jobs
 from .asking import Limits
 from .dispatch import Edge, Wanted, choose
-from .executions import Execution, Executions, decided, wrong_with
+from .executions import Execution, Executions, check_pulling, decided, filled_in, key_of, wrong_with
 from .journal import Journal
 from .ledger import Ledger
+from .orders import Orders
 from .player import Player
 from .queue import FairQueue
 from .rooms import Room
@@ -39,14 +40,17 @@ MAX_STORING = 64
 
 class Work:
     def __init__(self, rooms: dict[str, Room], player: Player, store: Store, journal: Journal, limits: Limits):
-        self._rooms, self._player, self._store, self._journal = rooms, player, store, journal
+        self._rooms, self._store, self._journal = rooms, store, journal
         self.limits = limits
         self.ledger = Ledger(store, journal)
         self.open = self.ledger.open
+        self._orders = Orders(rooms, player, self.ledger)
         self.edges: list[Edge] = []
         self.cache = cache.Cache(limits.cache_age, limits.cache_bytes)
         self.queue = FairQueue()
-        self.heard_progress: Callable[[Job, m.Progress], None] = lambda job, progress: None
+        self.heard: Callable[[Job, m.Progress | m.Pulling], None] = lambda job, message: None
+        """Called with what an edge says of a running job, for those who may see it."""
+        self.heard_preview: Callable[[Edge, list[Job], m.Preview], None] = lambda edge, jobs, preview: None
         self.made: Callable[[Job, bytes], None] = lambda job, png: None
         """Called with a finished job whose picture is stored; what changes with it belongs to the same batch."""
         self.edges_changed: Callable[[], None] = lambda: None
@@ -136,13 +140,14 @@ class Work:
         execution = self._executions.of(id)
         return execution.progress if execution else None
 
+    def pulling(self, id: str) -> m.Pulling | None:
+        """What a running job's edge fetches for it first."""
+        execution = self._executions.of(id)
+        return execution.pulling if execution else None
+
     def places(self) -> dict[str, dict[str, Place]]:
         """Where all waiting jobs stand, by person."""
-        return estimate.places(self.queue.order(), self._size, self._executions.all(), self.edges, self._pace)
-
-    def _size(self, job: Job) -> estimate.Size | None:
-        node = self._rooms[job.room].map.nodes.get(job.node)
-        return job.request or (node.settings if node else None)
+        return estimate.places(self.queue.order(), self._orders.size, self._executions.all(), self.edges, self._pace)
 
     # -- a job's states --
 
@@ -177,61 +182,39 @@ class Work:
             self._begin(job)
 
     def _fits(self, job: Job, can: dict[Wanted, bool]) -> bool:
-        wanted = self._wanted(job)
+        wanted = self._orders.wanted(job)
         if wanted is None:
             return True  # it fails with its reason
         if wanted not in can:
             can[wanted] = choose(self.edges, wanted) is not None
-        return can[wanted] and not self._is_blocked(job)
-
-    def _is_blocked(self, job: Job) -> bool:
-        if job.live and any(other.live and other.state == "running" for other in self.ledger.of_node(job.room, job.node)):
-            return True
-        map = self._rooms[job.room].map
-        return any(self._is_made(job.room, map.nodes[source]) for source in compose.waits_for(map, job.node))
-
-    def _is_made(self, room: str, source: Node) -> bool:
-        """Whether its picture is worth waiting for. A live node's next one is always being made."""
-        return any(not job.live or source.picture is None for job in self.ledger.of_node(room, source.id))
-
-    def _wanted(self, job: Job) -> Wanted | None:
-        """None where the node is gone."""
-        if job.request:
-            return Wanted(job.request.task, job.request.model, max(job.request.width, job.request.height))
-        node: Node | None = self._rooms[job.room].map.nodes.get(job.node)
-        if node is None:
-            return None
-        return Wanted(node.task, node.settings.model, max(node.settings.width, node.settings.height))
-
-    def _resolve(self, job: Job) -> tuple[ResolvedRequest, Modulation | None]:
-        if job.request:
-            return job.request, None
-        node = self._rooms[job.room].map.nodes.get(job.node)
-        if job.resolved and node and not job.live:  # begun before: it is the picture that was begun, whatever the node says now
-            return replace(job.resolved, model=node.settings.model), job.modulation
-        return compose.resolve(self._rooms[job.room].map, job.node, self._player.playing(time.time()))
+        return can[wanted] and not self._orders.is_blocked(job)
 
     def _begin(self, job: Job) -> None:
         try:
-            resolved, modulation = self._resolve(job)
+            resolved, modulation = self._orders.resolve(job)
         except AlphaloomError as error:
             self._keep(jobs.fail(job, error.message, time.time()))
             return
         place = (job.room, job.node) if job.live else None
-        wanted = self._wanted(job)
+        wanted = self._orders.wanted(job)
         assert wanted is not None  # else it could not be resolved
         edge = choose(self.edges, wanted, place, self._tried.get(job.id, ()))
         assert edge is not None
         resolved, key = decided(resolved, edge)
+        told = modulation if self._orders.tells_eeg(job) else None
+        if told is not None:
+            key = ""  # what the file says of that moment is in no other picture
         if self._spare(job, resolved, modulation, key):
             return
         job = jobs.start(job, resolved, modulation)
-        self._executions.begin(job.id, job.attempt, resolved, key, edge, self.limits.lease)
+        self._executions.begin(job.id, job.attempt, resolved, key, edge, self.limits.lease, told is not None)
+        if edge.nearness(resolved.model) < 2:
+            edge.model = resolved.model or edge.model
         if place:
             edge.remember(place)
         self._keep(job)
         # An edge need not wait for the disk: what it does for a broker that dies here counts for nobody.
-        edge.outbox.put(m.Run(job.id, job.attempt, resolved))
+        edge.outbox.put(m.Run(job.id, job.attempt, resolved, told, previews=not job.live))
 
     def _spare(self, job: Job, resolved: ResolvedRequest, modulation: Modulation | None, key: str) -> bool:
         """Whether it need not be run: an equal picture is there, or on its way."""
@@ -253,16 +236,17 @@ class Work:
 
     def _shorten(self, job: Job) -> None:
         """A job that would have to wait for an edge need not, where its picture is there or on its way."""
-        if not (len(self.cache) or len(self._executions)) or self._is_blocked(job):
+        if not (len(self.cache) or len(self._executions)) or self._orders.is_blocked(job):
             return
-        wanted = self._wanted(job)
+        wanted = self._orders.wanted(job)
         try:
-            resolved, modulation = self._resolve(job)
+            resolved, modulation = self._orders.resolve(job)
         except AlphaloomError:
             return  # it fails when its turn comes
-        kinds = {(edge.model, edge.fingerprint): edge for edge in self.edges if wanted and edge.can(wanted)}
-        for edge in kinds.values():
-            whole, key = decided(resolved, edge)
+        if modulation and self._orders.tells_eeg(job):
+            return
+        able = (decided(resolved, edge) for edge in self.edges if wanted and edge.can(wanted))
+        for key, whole in {key: whole for whole, key in able}.items():
             if self._spare(job, whole, modulation, key):
                 return
 
@@ -296,8 +280,16 @@ class Work:
             self.drain(edge)
         elif isinstance(message, m.Progress):
             self._progress(self._own(edge, message), message)
+        elif isinstance(message, m.Preview):
+            execution = self._own(edge, message)
+            self._works(execution)
+            self.heard_preview(edge, [self.open[id] for id in execution.jobs], message)
+        elif isinstance(message, m.Pulling):
+            self._pulling(self._own(edge, message), message)
         elif isinstance(message, m.Result | m.JobFailed):
             execution = self._own(edge, message)
+            if isinstance(message, m.Result):
+                self._works(execution)  # an edge need not have said anything before
             del edge.running[execution.job]  # the fence: nothing more is heard of this attempt
             if isinstance(message, m.JobFailed):
                 self._failed(execution, message)
@@ -315,7 +307,7 @@ class Work:
             edge.outbox.put(m.Drain())
             self.edges_changed()
 
-    def _own(self, edge: Edge, message: m.Progress | m.Result | m.JobFailed) -> Execution:
+    def _own(self, edge: Edge, message: m.Progress | m.Preview | m.Pulling | m.Result | m.JobFailed) -> Execution:
         execution = edge.running.get(message.job)
         if execution is None or execution.attempt != message.attempt:
             raise AlphaloomError(
@@ -326,11 +318,29 @@ class Work:
     def _renew(self, execution: Execution, seconds: float) -> None:
         execution.lease_end = max(execution.lease_end, time.monotonic() + seconds)
 
+    def _works(self, execution: Execution) -> None:
+        """It makes the picture, so it has the model."""
+        self._renew(execution, self.limits.lease)
+        execution.pulled()
+        execution.edge.model = execution.request.model or execution.edge.model
+
     def _progress(self, execution: Execution, message: m.Progress) -> None:
-        self._renew(execution, self.limits.sending if message.step >= message.steps else self.limits.lease)
+        self._works(execution)
+        if message.step >= message.steps:
+            self._renew(execution, self.limits.sending)
         execution.progress = (message.step, message.steps)
+        self._tell(execution, message)
+
+    def _pulling(self, execution: Execution, message: m.Pulling) -> None:
+        check_pulling(message)
+        self._renew(execution, self.limits.lease)
+        execution.pull(message, time.monotonic())
+        self._tell(execution, message)
+        self._dispatch()  # it takes none of its edge's slots
+
+    def _tell(self, execution: Execution, message: m.Progress | m.Pulling) -> None:
         for id in execution.jobs:
-            self.heard_progress(self.open[id], replace(message, job=id))
+            self.heard(self.open[id], replace(message, job=id))
 
     async def _begin_to_store(self, execution: Execution, result: m.Result) -> None:
         """An edge's next answer is heard while this one is written; but not any number of them."""
@@ -358,18 +368,24 @@ class Work:
         self._dispatch()  # who waited for this picture
 
     def _finish(self, execution: Execution, result: m.Result, picture: str) -> None:
-        # What was asked is the broker's to say; the edge only fills in what it chose.
-        resolved = replace(execution.request, steps=result.request.steps)
+        resolved = filled_in(execution.request, result.request)
         self._pace.learn(resolved, time.monotonic() - execution.began)
         now = time.time()
         for job in self._wanting(execution):
             self._keep_made(jobs.finish(job, picture, resolved, now), result.payload)
-        if execution.key:
-            entry = writes.Cached(execution.key, picture, len(result.payload), now)
+        if key := self._learnt(execution, result, resolved.model):
+            entry = writes.Cached(key, picture, len(result.payload), now)
             gone = self.cache.put(entry, now)
-            if execution.key not in gone:
+            if key not in gone:
                 self._journal.write(writes.PutCached(entry.key, entry.blob, entry.size, entry.created))
             self._drop_cached(gone)
+
+    def _learnt(self, execution: Execution, result: m.Result, model: str) -> str:
+        """The key by which it is remembered, after what the edge has said of its model, which may have been pulled since."""
+        models = execution.edge.models
+        if model in models and result.fingerprint:
+            models[model] = result.fingerprint
+        return "" if execution.tells_eeg else key_of(replace(execution.request, model=model), execution.edge)
 
     def _drop_cached(self, keys: list[str]) -> None:
         if keys:
@@ -396,7 +412,7 @@ class Work:
         """Whether another edge than this one, and those that have failed it before, can run a job."""
         tried = self._tried.setdefault(job.id, set())
         tried.add(edge.number)
-        wanted = self._wanted(job)
+        wanted = self._orders.wanted(job)
         return wanted is not None and any(other.can(wanted) and other.number not in tried for other in self.edges)
 
     def _lose(self, execution: Execution, why: str) -> None:
@@ -432,8 +448,8 @@ class Work:
         for job in [job for job in self.open.values() if job.state == "running" and not self._executions.of(job.id)]:
             log.error("job %s is run by nobody, and is tried again", job.id)  # a mistake of ours; no job is stuck for it
             self._again(job, "nobody ran it")
-        waiting = [(job, self._wanted(job)) for job in self.queue.order()]
-        self._look_for_able({wanted for job, wanted in waiting if wanted and not self._is_blocked(job)}, now)
+        waiting = [(job, self._orders.wanted(job)) for job in self.queue.order()]
+        self._look_for_able({wanted for job, wanted in waiting if wanted and not self._orders.is_blocked(job)}, now)
         for job, wanted in waiting:
             if self.queue.waited(job.id, now) > self.limits.wait:
                 self._keep(jobs.fail(job, f"No edge had time for it within {self.limits.wait:g} s.", wall))

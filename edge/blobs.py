@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 from collections import OrderedDict
 
@@ -13,6 +14,7 @@ from protocol.errors import AlphaloomError
 
 KEPT_BYTES = 2 * MAX_BINARY_BYTES
 TIMEOUT_S = 30.0
+_NAME = re.compile("[0-9a-f]{64}")
 
 
 class Blobs:
@@ -34,6 +36,8 @@ class Blobs:
 
     async def get(self, name: str) -> bytes:
         """Raises AlphaloomError `unreachable_source` when the broker does not give it, or gives something else."""
+        if not _NAME.fullmatch(name):  # nor any other address that a broker may think of
+            raise AlphaloomError("unreachable_source", f"{name[:80]!r} is no blob's SHA-256.")
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]

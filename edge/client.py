@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,8 @@ from protocol.address import Address
 from protocol.errors import PASSING, AlphaloomError
 
 from .blobs import Blobs
-from .session import HEARTBEAT_S, Session
-from .worker import Runs, Worker
+from .session import HEARTBEAT_S, Models, Session
+from .worker import Engines, Worker
 
 log = logging.getLogger("edge")
 
@@ -49,8 +50,27 @@ class Broker:
             ) from None
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What an edge says that it can, as in protocol.messages.Hello."""
+
+    model: str
+    models: dict[str, str]
+    tasks: tuple[str, ...]
+    max_side: int
+    slots: int
+    device: str
+    """For the log."""
+
+
 async def serve(
-    engine: Runs, broker: Broker, name: str, drain: asyncio.Event | None = None, heartbeat_s: float = HEARTBEAT_S
+    engines: Engines,
+    models: Models,
+    offer: Callable[[], Offer],
+    broker: Broker,
+    name: str,
+    drain: asyncio.Event | None = None,
+    heartbeat_s: float = HEARTBEAT_S,
 ) -> None:
     """Work for a broker until `drain` is set, by us or by a Drain from the broker, and the jobs at hand are done.
 
@@ -58,17 +78,18 @@ async def serve(
     refused us with.
     """
     drain = drain or asyncio.Event()
-    worker = Worker(engine)
+    worker = Worker(engines)
     tries, met = 0, False
     tls = broker.tls()
     async with contextlib.aclosing(Blobs(broker.address.http, broker.token, tls)) as blobs:
         while True:
             try:
                 async with _dial(broker, tls) as socket:
-                    await _greet(socket, engine, name, broker.token)
-                    log.info("at work for %s with %s on %s", broker.address.ws, engine.model.id, engine.device)
+                    mine = offer()
+                    await _greet(socket, mine, name, broker.token)
+                    log.info("at work for %s with %s on %s", broker.address.ws, mine.model, mine.device)
                     tries, met = 0, True
-                    await Session(socket, worker, blobs, drain, heartbeat_s).run()
+                    await Session(socket, worker, models, blobs, drain, heartbeat_s).run()
             except (OSError, websockets.WebSocketException, TimeoutError) as problem:
                 if not met:
                     raise no_broker(broker.address, problem) from None
@@ -122,16 +143,17 @@ def _pause(tries: int) -> float:
     return min(longest, first * 2 ** min(tries, 10)) * random.uniform(0.5, 1.0)
 
 
-async def _greet(socket: ClientConnection, engine: Runs, name: str, token: str) -> None:
+async def _greet(socket: ClientConnection, offer: Offer, name: str, token: str) -> None:
     hello = m.Hello(
         VERSION,
         "edge",
         name,
         token,
-        model=engine.model.id,
-        tasks=engine.tasks,
-        max_side=engine.max_side,
-        fingerprint=engine.fingerprint,
+        model=offer.model,
+        models=offer.models,
+        tasks=offer.tasks,
+        max_side=offer.max_side,
+        slots=offer.slots,
     )
     await socket.send(wire.encode(hello))
     answer = wire.decode(await asyncio.wait_for(socket.recv(), HELLO_S))

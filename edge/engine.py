@@ -1,148 +1,389 @@
-"""One model, loaded once; three tasks that share its components."""
+"""One model, loaded once: orders in, pictures out.
+
+Design notes
+- An order is checked and prepared (`prepare`) before the device does anything for it; what belongs together is made at once
+  (`make`).
+- What did not change is not computed again: texts' embeddings, noise and sources' latents are held. When only EEG moves,
+  the UNet and the decoder run, nothing else.
+- Each call of a pipeline has a scheduler of its own: it keeps the state of the run that it is in.
+- Out of memory is never the end: a batch is made one by one, a picture on the ladder's next rung, and then it is an error.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+import logging
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
-from diffusers.utils import logging as diffusers_logging
 from PIL import Image
-from transformers.utils import logging as transformers_logging
 
 from protocol.errors import AlphaloomError
 from protocol.model import ResolvedRequest
 
-from .conditioning import Conditioner
-from .models import Model, fingerprint
-from .worker import Cancelled, OnStep
+from . import compiling, inputs, memory, metadata, noise, schedulers, tiling
+from .adapters import Adapters
+from .conditioning import Conditioner, Conditioning
+from .device import Device
+from .models.shelf import Model, fingerprint, weights_hash
+from .orders import Cancelled, Order, Picture
+from .pipelines import Pipelines
+from .previews import Previewer, Watch
 
+log = logging.getLogger("edge")
+
+TASKS = ("txt2img", "img2img", "inpaint")
 MAX_SIDE = 2048
-MAX_SOURCE_PIXELS = 4096 * 4096
+MAX_BATCH = 8
+PREVIEW_S, PREVIEW_SHARE = 0.1, 0.01
+"""Previews come no oftener, and take no larger part of the time."""
+SOURCES = 8
+"""Latents that are held."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An order whose inputs have been checked, and what the pipeline is called with."""
+
+    order: Order
+    request: ResolvedRequest
+    """With what was left to the edge filled in."""
+    pictures: dict[str, Image.Image]
+    conditioning: Conditioning
+    guidance: Hashable
+    """What must be equal of it in a batch."""
+
+    @property
+    def shape(self) -> Hashable:
+        """Those of equal shape can be made at once: each keeps its words, seed and guidance."""
+        r = self.request
+        strength = None if r.task == "txt2img" else r.strength
+        control = (r.control, r.control_strength) if r.depth else None
+        made = (r.model, r.task, r.width, r.height, r.steps, self.guidance, r.scheduler, r.tiling)
+        return (*made, strength, r.loras, control, self.conditioning.length)
+
+
+class Guidance(float):
+    """One scale for each sample. The pipelines ask whether it is above 1, and multiply a tensor (n, 4, h, w) by it."""
+
+    scales: torch.Tensor
+
+    @classmethod
+    def of(cls, scales: Sequence[float], device: Device) -> Guidance:
+        made = cls(scales[0])
+        made.scales = torch.tensor(scales, dtype=torch.float32, device=device.name).view(-1, 1, 1, 1)
+        return made
+
+    def __mul__(self, difference: Any) -> Any:
+        return (self.scales * difference.float()).to(difference.dtype)
 
 
 class Engine:
-    """Raises AlphaloomError `unsupported_model` when the model cannot be loaded."""
+    """Raises AlphaloomError `unsupported_model` when the model cannot be loaded, `bad_device` when it cannot be compiled.
 
-    max_side = MAX_SIDE
+    `folder_of` finds a LoRA's or ControlNet's folder by its id. `rung` is the ladder's to begin at, or a lower one where the
+    model needs it.
+    """
 
-    def __init__(self, model: Model, device: str | None = None):
-        diffusers_logging.set_verbosity_error()
-        diffusers_logging.disable_progress_bar()
-        transformers_logging.disable_progress_bar()
-        self.model = model
-        self.device = device or ("cuda" if torch.cuda.is_available() else "mps" if _mps() else "cpu")
-        dtype = torch.float32 if self.device == "cpu" else torch.float16
+    def __init__(self, model: Model, device: Device, folder_of: Callable[[str], Path] | None = None, rung: int = 0):
+        self.model, self.device = model, device
+        self._pipelines = Pipelines(model.source, device)
+        self._ladder = memory.Ladder(self._pipelines.all(), device)
         try:
-            first = AutoPipelineForText2Image.from_pretrained(model.source, dtype=dtype, use_safetensors=True)
-            first.to(self.device)
-            first.set_progress_bar_config(disable=True)
-            self._pipelines = {
-                "txt2img": first,
-                "img2img": AutoPipelineForImage2Image.from_pipe(first),
-                "inpaint": AutoPipelineForInpainting.from_pipe(first),
-            }
-            for pipeline in self._pipelines.values():
-                pipeline.set_progress_bar_config(disable=True)
-            self._conditioner = Conditioner(first)
-        except Exception as problem:  # diffusers, transformers and the hub each raise their own kinds
-            reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+            self._ladder.start()
+        except Exception as problem:
+            if not memory.is_out_of_memory(problem):
+                raise
             raise AlphaloomError(
-                "unsupported_model",
-                f"Cannot load {model.source!r}: {reason}. It must be a Stable Diffusion or SDXL in diffusers format "
-                "with safetensors weights.",
+                "out_of_memory", f"The model {model.id!r} does not fit {device.name}; use a smaller one.", model=model.id
             ) from None
-        self._scheduler = first.scheduler
-        self.tasks = tuple(self._pipelines)
-        self.fingerprint = fingerprint(model, self._device_kind())
+        self._least = rung
+        self._too_much = dict[int, int]()
+        """The pixels, by rung, from which on it has been too much for that rung."""
+        self._adapters = Adapters(self._pipelines.first, device)
+        self._folder_of = folder_of or _nowhere
+        self._conditioner = lru_cache(4)(lambda loras: Conditioner(self._pipelines.first))
+        self._latents_of = lru_cache(SOURCES)(self._encode)
+        self._previewer = Previewer(self._pipelines.vae, device, self._pipelines.vae.config.scaling_factor)
+        if device.compile:
+            compiling.prepare(self._pipelines.first)
+        self._own_scheduler = schedulers.name_of(self._pipelines.scheduler)
+        self._most = dict[int, int]()
+        """The largest batch, by the pixels from which on a larger one was too much."""
+        self.tasks = ("inpaint",) if self._pipelines.only_inpaints else TASKS
+        self.fingerprint, self._hash = fingerprint(model, device.kind), weights_hash(model)
 
-    def run(
-        self,
-        request: ResolvedRequest,
-        source: bytes | None = None,
-        mask: bytes | None = None,
-        on_step: OnStep = lambda step, steps: None,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> tuple[bytes, ResolvedRequest]:
-        """The picture as PNG, and the request with what was left to the edge filled in.
+    # -- one order --
 
-        Raises Cancelled, or AlphaloomError `unknown_task`, `wrong_model`, `bad_prompt`, `bad_source` or `out_of_memory`.
-        """
-        if request.task not in self._pipelines:
-            raise AlphaloomError("unknown_task", f"No task is called {request.task!r}. Use {', '.join(self._pipelines)}.")
+    def run(self, order: Order) -> Picture:
+        """Raises Cancelled or AlphaloomError, as `prepare` and `make` do."""
+        made = self.make([self.prepare(order)])[0]
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def prepare(self, order: Order) -> Prepared:
+        """Raises AlphaloomError for what cannot be made: `bad_value`, `wrong_model`, `bad_prompt`, `bad_source` and others."""
+        request = self._filled(order.request)
+        inputs.check(request, self.tasks)
+        self._scheduler(request)
+        if request.depth:
+            self._controlnet(request.control)
+        pictures = inputs.pictures(request, order.source, order.mask, order.depth)
+
+        def encode() -> Conditioning:
+            self._adapters.loras(request.loras, self._folder_of)
+            return self._conditioner(request.loras).encode(request.phrases, request.negative, request.guidance > 1)
+
+        # Such a UNet is told the guidance, and the pipelines tell it one for all.
+        is_told = self._pipelines.unet.config.time_cond_proj_dim is not None
+        guidance = request.guidance if is_told else request.guidance > 1
+        return Prepared(order, request, pictures, self._fitting(encode, request), guidance)
+
+    def _filled(self, request: ResolvedRequest) -> ResolvedRequest:
+        """What was asked for, and what the model does where nothing was."""
         if request.model not in ("", self.model.id):
             raise AlphaloomError("wrong_model", f"This edge runs {self.model.id!r}, not {request.model!r}.")
-        if cancelled():
-            raise Cancelled
-        request = replace(request, model=self.model.id, steps=request.steps or self.model.steps)
-        pictures = _pictures(request, source, mask)
-        pipeline = self._pipelines[request.task]
-        # A scheduler keeps the state of the run it is in, so every job has its own.
-        pipeline.scheduler = type(self._scheduler).from_config(self._scheduler.config)
+        return replace(
+            request,
+            model=self.model.id,
+            steps=self.model.steps if request.steps is None else request.steps,
+            scheduler=request.scheduler or self._own_scheduler,
+            guidance=request.guidance if self.model.guidance is None else self.model.guidance,
+        )
 
-        def after_step(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            on_step(step + 1, pipe.num_timesteps)
-            if cancelled():
-                raise Cancelled
-            return tensors
+    # -- a batch --
 
+    def most(self, one: Prepared) -> int:
+        """How many of its shape `make` takes."""
+        pixels = one.request.width * one.request.height
+        return min([MAX_BATCH, *(most for from_, most in self._most.items() if pixels >= from_)])
+
+    def make(self, batch: Sequence[Prepared]) -> list[Picture | Exception]:
+        """What comes of orders of one shape.
+
+        Raises Cancelled where all of them are, AlphaloomError `out_of_memory` for one alone, and whatever the model raises.
+        """
+        if len(batch) == 1:
+            return self._fitting(lambda: self._make(batch), batch[0].request)
+        self._climb(batch[0].request)
         try:
-            picture = pipeline(
-                **self._conditioner.encode(request.phrases, request.negative, request.guidance > 1),
-                **_arguments(request, pictures),
-                num_inference_steps=request.steps,
-                guidance_scale=request.guidance,
-                generator=torch.Generator("cpu").manual_seed(request.seed),
-                callback_on_step_end=after_step,
-            ).images[0]
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            raise AlphaloomError(
-                "out_of_memory", f"{request.width}x{request.height} does not fit this device; ask for a smaller picture."
-            ) from None
-        if "mask" in pictures:  # what was not masked keeps its very pixels
-            picture = Image.composite(picture, pictures["source"], pictures["mask"])
-        out = io.BytesIO()
-        picture.save(out, "PNG")
-        return out.getvalue(), request
+            with torch.inference_mode():
+                return self._make(batch)
+        except Exception as problem:
+            if not memory.is_out_of_memory(problem):
+                raise
+            memory.release(self.device, problem)
+        self._most[batch[0].request.width * batch[0].request.height] = len(batch) // 2
+        return [self._alone(one) for one in batch]
 
-    def _device_kind(self) -> str:
-        """Two devices of one kind make the same picture of the same noise."""
-        return torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else self.device
+    def _alone(self, one: Prepared) -> Picture | Exception:
+        try:
+            return self.make([one])[0]
+        except (AlphaloomError, Cancelled) as problem:
+            return problem
+
+    def encode(self, picture: Picture, order: Order) -> bytes:
+        """PNG, with how it was made. May be called by another thread than the one that makes the next."""
+        return metadata.encode(picture.pixels, self.made(picture, order))
+
+    def made(self, picture: Picture, order: Order) -> metadata.Made:
+        return metadata.Made(
+            request=picture.request,
+            model_hash=self._hash,
+            device=self.device.kind,
+            versions=metadata.versions(),
+            batch=picture.batch,
+            position=picture.position,
+            rung=picture.rung,
+            modulation=order.modulation,
+        )
+
+    def _fitting(self, work: Callable[[], Result], request: ResolvedRequest) -> Result:
+        """Try again on the ladder's next rung, once. Raises AlphaloomError `out_of_memory`.
+
+        What is as large goes to that rung at once the next time; what is smaller goes on as before.
+        """
+        pixels = self._climb(request)
+        for _ in range(2):
+            try:
+                with torch.inference_mode():
+                    return work()
+            except Exception as problem:
+                if not memory.is_out_of_memory(problem):
+                    raise
+                memory.release(self.device, problem)
+            rung = self._ladder.rung
+            if not self._ladder.lower():
+                break
+            self._too_much[rung] = min(pixels, self._too_much.get(rung, pixels))
+            log.warning("out of memory at %dx%d; from now on: %s", request.width, request.height, self._ladder.name)
+        raise AlphaloomError(
+            "out_of_memory", f"{request.width}x{request.height} does not fit {self.device.name}; ask for a smaller picture."
+        )
+
+    def _scheduler(self, request: ResolvedRequest) -> Any:
+        assert request.steps is not None
+        return schedulers.fresh(request.scheduler, self._pipelines.scheduler, request.steps)
+
+    def _climb(self, request: ResolvedRequest) -> int:
+        """To the highest rung that is known to do for so many pixels; how many they are."""
+        pixels, ladder = request.width * request.height, self._ladder
+        ladder.back()
+        while (ladder.rung < self._least or pixels >= self._too_much.get(ladder.rung, pixels + 1)) and ladder.lower():
+            pass
+        return pixels
+
+    def _make(self, batch: Sequence[Prepared]) -> list[Picture | Exception]:
+        if all(one.order.cancelled() for one in batch):
+            raise Cancelled
+        request = batch[0].request
+        self._adapters.loras(request.loras, self._folder_of)
+        tiling.apply((self._pipelines.unet, self._pipelines.vae), request.tiling)
+        pipeline, more = self._pipeline(batch)
+        if request.depth:
+            tiling.apply((pipeline.controlnet,), request.tiling)
+        pipeline.scheduler = self._scheduler(request)
+        # A LoRA leaves its layers in the model, also where it does not count.
+        is_plain = not (request.tiling or request.depth or self._adapters.has_loras or self._ladder.rung)
+        compiling.use(pipeline, is_plain)
+        shape = (1, self._pipelines.vae.config.latent_channels, *(side // pipeline.vae_scale_factor for side in _size(request)))
+        seeds = [(one.request.seed, one.request.variation_seed, one.request.variation) for one in batch]
+        pipeline.noise = self._there(torch.cat([noise.between(*seed, shape) for seed in seeds]))
+        if request.task == "txt2img":
+            more["latents"] = pipeline.noise
+        steps = _Steps(batch, pipeline.scheduler, self._previewer)
+        latents = pipeline(
+            **_together([one.conditioning.tensors for one in batch], self._there),
+            **more,
+            num_inference_steps=request.steps,
+            guidance_scale=Guidance.of([one.request.guidance for one in batch], self.device),
+            generator=[noise.generator(one.request.seed, shape) for one in batch],
+            callback_on_step_end=steps,
+            output_type="latent",
+        ).images
+        return self._pictures(batch, self._pipelines.decode(latents))
+
+    def _pipeline(self, batch: Sequence[Prepared]) -> tuple[Any, dict[str, Any]]:
+        """The task's pipeline, and what it is called with beyond what all share."""
+        request, more = batch[0].request, dict[str, Any]()
+        controlnet = None
+        if request.depth:
+            controlnet = self._controlnet(request.control)
+            depth = _pixels([one.pictures["depth"] for one in batch])
+            # What guides is called `image` where there is no source.
+            more["image" if request.task == "txt2img" else "control_image"] = self._there((depth + 1) / 2)
+            more["controlnet_conditioning_scale"] = request.control_strength
+        pipeline = self._pipelines.of(request.task, controlnet)
+        self._ladder.take(pipeline)
+        if request.task == "txt2img":
+            return pipeline, more | {"width": request.width, "height": request.height}
+        assert request.steps is not None
+        sources = [self._latents(one, one.pictures["source"]) for one in batch]
+        more["image"] = pipeline.source = torch.cat(sources)
+        # Below 1/steps no step would be left to run; and 49 * (1 / 49) is less than 1.
+        more["strength"] = min(1.0, max(request.strength, (1 + 1e-6) / request.steps))
+        if request.task == "inpaint":
+            more |= {"width": request.width, "height": request.height}
+            more["image"] = (_pixels([one.pictures["source"] for one in batch]) + 1) / 2
+            more["mask_image"] = [one.pictures["mask"] for one in batch]
+            pipeline.masked = torch.cat([self._masked(one) for one in batch])
+        return pipeline, more
+
+    def _controlnet(self, id: str) -> Any:
+        controlnet = self._adapters.controlnet(id, self._folder_of(id))
+        for pipeline in self._pipelines.forget(self._adapters.controlnets):
+            self._ladder.forget(pipeline)
+        return controlnet
+
+    def _masked(self, one: Prepared) -> torch.Tensor:
+        """What an inpainting model sees of the source; to others it is nothing."""
+        source, mask = one.pictures["source"], one.pictures["mask"]
+        if self._pipelines.only_inpaints:
+            grey = Image.new("RGB", source.size, (128, 128, 128))
+            source = Image.composite(grey, source, mask.point(lambda value: 255 * (value >= 128)))
+        return self._latents(one, source)
+
+    def _latents(self, one: Prepared, picture: Image.Image) -> torch.Tensor:
+        return self._latents_of(picture.tobytes(), _size(one.request), one.request.tiling, self._ladder.rung)
+
+    def _encode(self, pixels: bytes, size: tuple[int, int], tiling: str, rung: int) -> torch.Tensor:
+        """Latents of an RGB picture (height, width); tiling and rung are as they are now."""
+        picture = Image.frombytes("RGB", (size[1], size[0]), pixels)
+        return self._pipelines.encode(_pixels([picture])).to(self.device.dtype)
+
+    def _there(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.device.name, self.device.dtype)
+
+    def _pictures(self, batch: Sequence[Prepared], decoded: torch.Tensor) -> list[Picture | Exception]:
+        finite = torch.isfinite(decoded).flatten(1).all(1).tolist()
+        pixels = (decoded.nan_to_num() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return [self._picture(one, pixels[n], finite[n], len(batch), n) for n, one in enumerate(batch)]
+
+    def _picture(self, one: Prepared, pixels: np.ndarray, is_finite: bool, batch: int, n: int) -> Picture | Exception:
+        if not is_finite:
+            return AlphaloomError(
+                "not_finite",
+                f"What came of it is no picture: numbers too large for {self.device.dtype}. Lower the guidance "
+                f"({one.request.guidance:g}), or start the edge with --dtype float32.",
+            )
+        if "mask" in one.pictures:  # what was not masked keeps its very pixels
+            kept = Image.composite(Image.fromarray(pixels), one.pictures["source"], one.pictures["mask"])
+            pixels = np.asarray(kept)
+        return Picture(pixels, one.request, batch, n, self._ladder.rung)
 
 
-def _arguments(request: ResolvedRequest, pictures: dict[str, Image.Image]) -> dict[str, Any]:
-    """What the three tasks' pipelines are called with beyond what they share."""
-    if request.task == "txt2img":
-        return {"width": request.width, "height": request.height}
-    assert request.steps is not None
-    # Below 1/steps no step would be left to run.
-    changing = {"image": pictures["source"], "strength": max(request.strength, 1 / request.steps)}
-    if request.task == "img2img":
-        return changing
-    return changing | {"mask_image": pictures["mask"], "width": request.width, "height": request.height}
+class _Steps:
+    """After each step of a batch: whoever wants it is told, and it stops when nobody wants its picture any more."""
+
+    def __init__(self, batch: Sequence[Prepared], scheduler: Any, previewer: Previewer):
+        self._orders = [one.order for one in batch]
+        self._previewer = previewer
+        self._watch = Watch(scheduler) if any(order.on_preview for order in self._orders) else None
+        self._due = time.monotonic() + PREVIEW_S
+
+    def __call__(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if all(order.cancelled() for order in self._orders):
+            raise Cancelled
+        steps = pipeline.num_timesteps
+        for order in self._orders:
+            order.on_step(step + 1, steps)
+        if self._watch and step + 1 < steps and time.monotonic() >= self._due:
+            self._preview(self._watch)
+        return tensors
+
+    def _preview(self, watch: Watch) -> None:
+        began = time.monotonic()
+        clean = watch.clean()
+        if clean is None:
+            return
+        for order, latents in zip(self._orders, clean, strict=True):
+            if order.on_preview and not order.cancelled():
+                order.on_preview(self._previewer.jpeg(latents))
+        now = time.monotonic()
+        self._due = now + max(PREVIEW_S, (now - began) / PREVIEW_SHARE)
 
 
-def _pictures(request: ResolvedRequest, source: bytes | None, mask: bytes | None) -> dict[str, Image.Image]:
-    size = (request.width, request.height)
-    wanted = {"txt2img": {}, "img2img": {"source": source}, "inpaint": {"source": source, "mask": mask}}[request.task]
-    return {name: _open(name, data).resize(size, Image.Resampling.LANCZOS) for name, data in wanted.items()}
+def _together(samples: Sequence[dict[str, torch.Tensor]], there: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, Any]:
+    return {name: there(torch.cat([sample[name] for sample in samples])) for name in samples[0]}
 
 
-def _open(name: str, data: bytes | None) -> Image.Image:
-    try:
-        if data is None:
-            raise ValueError("there is none")
-        picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
-        if picture.width * picture.height > MAX_SOURCE_PIXELS:
-            raise ValueError(f"it has {picture.width}x{picture.height} pixels")
-        return picture.convert("L" if name == "mask" else "RGB")
-    except Exception as problem:  # Pillow raises many kinds for a broken picture
-        raise AlphaloomError("bad_source", f"The {name} is no usable picture: {problem}.") from None
+def _size(request: ResolvedRequest) -> tuple[int, int]:
+    return request.height, request.width
 
 
-def _mps() -> bool:
-    return torch.backends.mps.is_available()
+def _pixels(pictures: Sequence[Image.Image]) -> torch.Tensor:
+    """(n, 3, h, w), -1..1."""
+    stacked = np.stack([np.asarray(picture, np.float32) for picture in pictures])
+    return torch.from_numpy(stacked / 127.5 - 1).permute(0, 3, 1, 2)
+
+
+def _nowhere(id: str) -> Path:
+    raise AlphaloomError("unknown_model", f"This edge has no {id!r}; name it in the manifest.", model=id)

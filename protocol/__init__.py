@@ -4,7 +4,7 @@ Standard library only, so that Blender can import it. `model` has the nouns, `me
 them, `wire` how it travels, `errors` what can go wrong.
 """
 
-VERSION = 2
+VERSION = 3
 """Raised when an older peer could misunderstand a message. Peers of another version are turned away."""
 
 DEFAULT_PORT = 4444

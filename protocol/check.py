@@ -6,12 +6,12 @@ Each function raises AlphaloomError for the first thing that is wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .errors import AlphaloomError
 from .graph import Graph
 from .messages import Hello
-from .model import LINK_KINDS, TASKS, Link, Node, ResolvedRequest, Settings
+from .model import LINK_KINDS, SCHEDULERS, TASKS, TILINGS, Link, Node, ResolvedRequest, Settings
 
 SIDE = (64, 2048)
 STEPS = (1, 150)
@@ -22,6 +22,9 @@ MAX_MODEL = 200
 MAX_NAME = 200
 MAX_MODELS = 1000
 MAX_SLOTS = 1000
+MAX_LORAS = 8
+LORA_WEIGHT = (-2.0, 2.0)
+CONTROL_STRENGTH = (0.0, 2.0)
 MAX_CHANGES = 500  # of one edit
 MAX_NODES = 5000
 MAX_LINKS = 10_000
@@ -76,8 +79,9 @@ def hello(value: Hello) -> None:
     """What a peer says of itself."""
     if len(value.models) > MAX_MODELS:
         raise AlphaloomError("bad_value", f"{len(value.models)} models are named; the most is {MAX_MODELS}.", field="models")
-    said = ("name", "room", "operation", "model", "fingerprint")
-    for name, text in (*((name, getattr(value, name)) for name in said), *(("models", model) for model in value.models)):
+    said = ("name", "room", "operation", "model")
+    listed = (("models", text) for pair in value.models.items() for text in pair)
+    for name, text in (*((name, getattr(value, name)) for name in said), *listed):
         _text(name, text, MAX_NAME)
         if wrong := _NO_LINE.search(text):
             raise AlphaloomError("bad_value", f"{name} has the character {wrong.group()!r}; it is one line.", field=name)
@@ -96,6 +100,19 @@ def request(value: ResolvedRequest) -> None:
         raise AlphaloomError("no_source", f"{value.task} needs a source picture: upload one and name its blob.", field="source")
     if value.task == "inpaint" and value.mask is None:
         raise AlphaloomError("no_mask", "inpaint needs a mask: white is painted anew, black stays.", field="mask")
+    if value.depth is not None and not value.control:
+        raise AlphaloomError("no_control", "A depth map needs a ControlNet: name one by its id.", field="control")
+    if value.control and value.depth is None:
+        raise AlphaloomError(
+            "no_depth",
+            f"ControlNet {value.control[:80]!r} needs a depth map: upload one and name its blob.",
+            field="depth",
+        )
+    if len(value.loras) > MAX_LORAS:
+        raise AlphaloomError("bad_value", f"{len(value.loras)} LoRAs are asked for; the most is {MAX_LORAS}.", field="loras")
+    for lora in value.loras:
+        _text("loras", lora.id, MAX_MODEL)
+        _within("loras", lora.weight, LORA_WEIGHT)
     _making(value, value)
 
 
@@ -114,9 +131,25 @@ def _making(value: Node | ResolvedRequest, settings: Settings | ResolvedRequest)
     _within("guidance", settings.guidance, GUIDANCE)
     _within("strength", settings.strength, (0.0, 1.0))
     _within("seed", settings.seed, SEED)
+    _within("variation", settings.variation, (0.0, 1.0))
+    _within("variation_seed", settings.variation_seed, SEED)
+    _within("control_strength", settings.control_strength, CONTROL_STRENGTH)
+    _one_of("scheduler", settings.scheduler, ("", *SCHEDULERS))
+    _one_of("tiling", settings.tiling, TILINGS)
     _text("model", settings.model, MAX_MODEL)
-    for name in ("source", "mask"):
+    _text("control", settings.control, MAX_MODEL)
+    for name in ("source", "mask", "depth"):
         _blob(name, getattr(value, name))
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise AlphaloomError(
+            "bad_value",
+            f"{name} is {value[:80]!r}; use one of {', '.join(filter(None, known))}, or nothing.",
+            field=name,
+            value=value[:80],
+        )
 
 
 def _text(name: str, text: str, most: int = MAX_PROMPT) -> None:

@@ -18,5 +18,10 @@ class AlphaloomError(Exception):
 PASSING = frozenset({"too_fast", "too_many_connections", "too_many_attempts", "no_hello", "store_unavailable"})
 """The codes of what is refused only now: asked again a little later, it may be done."""
 
-ELSEWHERE = frozenset({"draining", "edge_error", "out_of_memory", "unreachable_source"})
+ELSEWHERE = frozenset(
+    {"draining", "edge_error", "out_of_memory", "unreachable_source"}
+    # A model that another may have, or find a way to.
+    | {"unknown_model", "no_model", "unreachable_model", "unsupported_model", "unsafe_model", "unknown_task"}
+    | {"no_space", "bad_checksum", "bad_size", "bad_host", "bad_folder", "bad_path"}
+)
 """The codes of an edge's failures that need not be another's: the job may be given to one that can."""

@@ -15,6 +15,7 @@ from .model import (
     Frame,
     Job,
     Map,
+    Modulation,
     Operation,
     Performer,
     Place,
@@ -47,16 +48,15 @@ class Hello:
     """In the broker's answer: this connection's id, as in Presence."""
     model: str = ""
     """An edge: the model that is loaded."""
-    models: tuple[str, ...] = ()
-    """An edge: others that it could load."""
+    models: dict[str, str] = field(default_factory=dict)
+    """An edge: each model that it can load (the loaded one, too) and its fingerprint: a hash of the weights, the kind of device
+    and the versions. Equal requests on equal edges give equal pictures, which may therefore be remembered; empty: nothing is,
+    or the model must be pulled first."""
     tasks: tuple[str, ...] = TASKS
     max_side: int = 0
     """An edge: the largest picture's longer side in pixels."""
     slots: int = 1
     """An edge: how many jobs it takes at once."""
-    fingerprint: str = ""
-    """An edge: a hash of its weights, its kind of device and its versions. Equal requests on equal edges give equal
-    pictures, which may therefore be remembered; empty: nothing is."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,17 @@ class Progress:
     step: int
     steps: int
     attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a job's picture looks like so far: a small JPEG. Newest wins, and nobody keeps it."""
+
+    job: str
+    payload: bytes
+    attempt: int = 0
+    node: str = ""
+    """From the broker: the job's node."""
 
 
 # -- client to broker -------------------------------------------------------------------------------------
@@ -237,16 +248,35 @@ class Run:
     job: str
     attempt: int
     request: ResolvedRequest
+    modulation: Modulation | None = None
+    """What the file shall say of the EEG; None where nobody asked for that."""
+    previews: bool = False
+    """Whether somebody will look at them."""
+
+
+@dataclass(frozen=True)
+class Pulling:
+    """An edge: the job waits for a model that is on its way from its source."""
+
+    job: str
+    attempt: int
+    model: str
+    received: int
+    """Bytes."""
+    size: int
+    """Bytes in all; 0: not known."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished picture (PNG), and the request with what the edge filled in (model, steps)."""
+    """A finished picture (PNG), and the request with what the edge filled in (model, steps, guidance, scheduler)."""
 
     job: str
     attempt: int
     request: ResolvedRequest
     payload: bytes
+    fingerprint: str = ""
+    """The model's, as in Hello; it may have been pulled since."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +300,7 @@ class JobFailed:
 
 
 FROM_CLIENT = (Hello, Edit, Undo, Redo, Select, Subscribe, SetPatch, SetSham, Generate, Fetch, Cancel)
-FROM_EDGE = (Hello, Progress, Heartbeat, Drain, Result, JobFailed)
+FROM_EDGE = (Hello, Progress, Preview, Pulling, Heartbeat, Drain, Result, JobFailed)
 TO_CLIENT = (
     Hello,
     Error,
@@ -282,6 +312,8 @@ TO_CLIENT = (
     SetPatch,
     JobChanged,
     Progress,
+    Preview,
+    Pulling,
     Features,
     Picture,
 )

@@ -16,9 +16,17 @@ Role = Literal["viewer", "editor", "edge", "admin"]
 ItemKind = Literal["node", "link"]
 Verb = Literal["create", "update", "delete", "restore"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "superseded"]
+Tiling = Literal["", "x", "y", "xy"]
+"""The axes on which a picture's edges fit each other: `x` from left to right."""
 
 TASKS: tuple[Task, ...] = ("txt2img", "img2img", "inpaint")
 LINK_KINDS: tuple[LinkKind, ...] = ("prompt", "image", "blend")
+TILINGS: tuple[Tiling, ...] = ("", "x", "y", "xy")
+SCHEDULERS = (
+    "ddim", "ddpm", "pndm", "lms", "euler", "euler_karras", "euler_a", "heun", "dpm2", "dpm2_a", "dpm++_2m",
+    "dpm++_2m_karras", "dpm++_2m_sde", "dpm++_2m_sde_karras", "unipc", "deis", "lcm", "tcd",
+)  # fmt: skip
+"""How noise is taken away step by step; the field's usual names, `_a` for ancestral."""
 MAIN_ROOM = "main"
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled", "superseded"})
 
@@ -43,6 +51,25 @@ class Settings:
     """Whether the EEG may move this node's parameters."""
     model: str = ""
     """The id of the model that shall make it; empty: any."""
+    scheduler: str = ""
+    """One of SCHEDULERS; empty: the model's own."""
+    tiling: Tiling = ""
+    variation: float = 0.0
+    """Where the noise stands between that of `seed` (0) and that of `variation_seed` (1)."""
+    variation_seed: int = 1
+    control: str = ""
+    """The id of the ControlNet that the depth map guides by."""
+    control_strength: float = 1.0
+    eeg_in_file: bool = False
+    """Whether the EEG's values are written into this node's picture files."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA by its id in the manifest; in a prompt `<lora:id:weight>`."""
+
+    id: str
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +87,8 @@ class Node:
     """Blob of an uploaded source picture; an `image` link's parent goes before it."""
     mask: str | None = None
     """Blob of an inpaint mask: white is painted anew, black stays."""
+    depth: str | None = None
+    """Blob of a depth map, white is near; `settings.control` is guided by it."""
     picture: str | None = None
     live: bool = False
     """Whether it is made anew by itself whenever what it would be made from has changed."""
@@ -231,7 +260,7 @@ class Rule:
 
     feature: str
     target: str
-    """`guidance`, `strength`, `blend` or `seed`; a scale of words, `cold/warm`; or a phrase of the prompt, `(moss)`."""
+    """`guidance`, `strength`, `blend`, `variation` or `seed`; a scale of words, `cold/warm`; or a phrase, `(moss)`."""
     amount: float
     """How far from its own value the target is moved at the ends of the feature's range."""
     performer: int = 1
@@ -288,6 +317,14 @@ class ResolvedRequest:
     """Empty until an edge takes the request."""
     source: str | None = None
     mask: str | None = None
+    scheduler: str = ""
+    tiling: Tiling = ""
+    variation: float = 0.0
+    variation_seed: int = 1
+    loras: tuple[Lora, ...] = ()
+    control: str = ""
+    control_strength: float = 1.0
+    depth: str | None = None
 
 
 @dataclass(frozen=True)

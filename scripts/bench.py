@@ -3,6 +3,8 @@
 python3 scripts/bench.py loop [--json FILE]
 python3 scripts/bench.py eeg [--quick] [--json FILE]
 python3 scripts/bench.py broker [--quick] [--json FILE]     or a part of it: broker-jobs, broker-pictures, broker-crowd
+python3 scripts/bench.py edge [--quick] [--json FILE]       or edge-pictures, edge-steps, edge-memory; edge-cuda
+python3 scripts/bench.py live [--quick] [--json FILE]
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from pathlib import Path
 from statistics import median
 
 import bench_broker
+import bench_edge
 import bench_eeg
 import bench_eeg_figures
+import bench_live
 import bench_result
 import environments
 import processes
@@ -80,6 +84,12 @@ BENCHES = {
     "broker-jobs": (bench_broker.jobs, bench_result.show),
     "broker-pictures": (bench_broker.pictures, bench_result.show),
     "broker-crowd": (bench_broker.crowd, bench_result.show),
+    "edge": (bench_edge.edge, bench_result.show),
+    "edge-pictures": (bench_edge.pictures, bench_result.show),
+    "edge-steps": (bench_edge.steps, bench_result.show),
+    "edge-memory": (bench_edge.memory, bench_result.show),
+    "edge-cuda": (bench_edge.cuda, bench_result.show),
+    "live": (bench_live.live, bench_result.show),
 }
 """What measures, and what prints."""
 

@@ -1,7 +1,7 @@
 """One side of the `loop` benchmark: makes a picture of each seed that it is asked for, and answers with its seconds.
 
-`ours` runs in Blender's environment: the extension, a real broker and a real edge. `bare` runs in the main one: the
-same model in a plain diffusers pipeline, the same prompt, seed, size and steps, encoded to PNG as well.
+`ours` runs in Blender's environment: the extension, a real broker and a real edge. `bare` runs in the main one: the same model
+in a plain diffusers pipeline, the same arithmetic, prompt, seed, size and steps, encoded to PNG as well.
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ def bare() -> None:
     import torch
     from diffusers import StableDiffusionPipeline
 
-    pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "edge/models/texture-tiny", dtype=torch.float32)
+    from edge import device as devices
+
+    device = devices.choose()
+    pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "edge/models/texture-tiny", dtype=device.dtype)
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        device.place(part)
     pipeline.set_progress_bar_config(disable=True)
     for question in bench_turns.questions():
         start = time.perf_counter()

@@ -17,7 +17,7 @@ from typing import Literal
 
 from protocol.model import Feature, Frame, Move, Rule, Signal
 
-LIMITS = {"guidance": (4.0, 9.0), "strength": (0.25, 0.6), "blend": (0.0, 1.0)}
+LIMITS = {"guidance": (4.0, 9.0), "strength": (0.25, 0.6), "blend": (0.0, 1.0), "variation": (0.0, 1.0)}
 WORD_LIMIT = 1.5
 """A scale's words have weights up to this; more makes diffusion models fall apart."""
 PHRASE_LIMITS = (0.3, 1.6)

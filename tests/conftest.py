@@ -10,6 +10,10 @@ from pathlib import Path
 import processes
 import pytest
 
+# As the edge says it, and before torch is loaded: beside another busy process a waiting thread that spins makes a step of
+# the model take several times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = os.environ.get("ALPHALOOM_PYTHON", sys.executable)
 """The main environment's Python; tests inside Blender's are given it."""

@@ -49,6 +49,8 @@ class FakeEdgeBroker:
         await socket.wait_closed()
 
     async def on_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        if request.path == "/v1/models":
+            return Response(200, "", Headers({"Content-Length": "2"}), b"[]")
         if not request.path.startswith("/v1/blobs/"):
             return None
         name = request.path.rsplit("/", 1)[1]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 from hypothesis import strategies as st
-from picture_files import png
+from picture_files import jpeg, png
 
 from protocol import VERSION, wire
 from protocol import messages as m
@@ -145,7 +145,7 @@ def _edit(verb: Verb, item: ItemKind, id: str, /, **fields: Any) -> m.Edit:
     return m.Edit(new_id(), (Change(verb, item, id, said),))
 
 
-_WHOLE = {"prompt": "x", "negative": "y", "source": None, "mask": None, "picture": None} | {
+_WHOLE = {"prompt": "x", "negative": "y", "source": None, "mask": None, "depth": None, "picture": None} | {
     f"settings_{field.name}": field.default for field in dataclasses.fields(Settings)
 }
 
@@ -191,6 +191,8 @@ _PNG = png(64, 64)
 _answers = st.sampled_from(
     (
         m.Progress(JOB, 1, 2, ATTEMPT),  # type: ignore[arg-type]
+        m.Pulling(JOB, ATTEMPT, "fuzzed", 5, 10),  # type: ignore[arg-type]
+        *[m.Preview(JOB, payload, ATTEMPT) for payload in (jpeg(64, 64), jpeg(64, 64)[:30], png(64, 64))],  # type: ignore[arg-type]
         m.Heartbeat((JOB,)),
         m.JobFailed(JOB, ATTEMPT, "bad_prompt", "It cannot be read."),  # type: ignore[arg-type]
         *[
@@ -204,7 +206,7 @@ _hellos = st.sampled_from(
     (
         m.Hello(VERSION, "editor", "ann", room="main", revision=3, operation="x"),
         m.Hello(VERSION, "viewer", "ann"),
-        m.Hello(VERSION, "edge", "cyd", model="fuzzed", models=("other",), max_side=512, slots=2, fingerprint="f"),
+        m.Hello(VERSION, "edge", "cyd", model="fuzzed", models={"fuzzed": "f", "other": ""}, max_side=512, slots=2),
     )
 )
 
@@ -292,8 +294,9 @@ headers = st.builds(
 
 def _messages(kinds: tuple[type, ...]) -> st.SearchStrategy[Frame]:
     def one(kind: type) -> st.SearchStrategy[Frame]:
-        payload = st.none() | st.binary(max_size=30) if kind is not m.Result else st.binary(max_size=30)
-        return st.builds(_frame, st.just(kind), item(kind), payload if kind is m.Result else st.none() | payload)
+        payload = st.binary(max_size=30)
+        has_one = any(field.name == "payload" for field in dataclasses.fields(kind))
+        return st.builds(_frame, st.just(kind), item(kind), payload if has_one else st.none() | payload)
 
     shaped = st.sampled_from(kinds).flatmap(one)
     junk = st.one_of(anything.map(json.dumps), st.text(max_size=30), st.binary(max_size=30), headers)

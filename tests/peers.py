@@ -84,7 +84,7 @@ async def joined(
 async def working_edge(broker: str, **hello: Any) -> AsyncIterator[None]:
     """An edge that makes what it is asked for at once, all of one grey. Told to leave, it comes again."""
     ready = asyncio.Event()
-    hello = {"name": "honest", "model": "honest", "max_side": 2048, "slots": 4, "fingerprint": "f"} | hello
+    hello = {"name": "honest", "model": "honest", "max_side": 2048, "slots": 4, "models": {"honest": "f"}} | hello
 
     async def work() -> None:
         while True:

@@ -24,13 +24,19 @@ def png(width: int = 64, height: int = 64, grey: int = 128) -> bytes:
     return saved(Image.new("L", (width, height), grey))
 
 
+@cache
+def jpeg(width: int = 64, height: int = 64, grey: int = 128) -> bytes:
+    """A plain one."""
+    return saved(Image.new("RGB", (width, height), (grey, grey, grey)), "JPEG")
+
+
 def opened(data: bytes) -> Image.Image:
     picture = Image.open(io.BytesIO(data))
     picture.load()
     return picture
 
 
-def saved(picture: Image.Image) -> bytes:
+def saved(picture: Image.Image, format: str = "PNG") -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    picture.save(file, format)
     return file.getvalue()

@@ -39,11 +39,22 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Pulled:
+    model: str
+    received: int
+    """Bytes."""
+    size: int
+    """Bytes in all; 0: not known."""
+
+
+@dataclass(frozen=True)
 class JobView(Job):
     place: Place | None = None
     """While it waits."""
     progress: Steps | None = None
     """While it runs."""
+    pulling: Pulled | None = None
+    """While its edge fetches a model for it."""
 
 
 @router.post("", status_code=201, response_model=Job, responses=problems.declared(404, 409))
@@ -103,4 +114,6 @@ def _view(hub: Hub, job: Job) -> JobView:
     flat: dict[str, Any] = {field.name: getattr(job, field.name) for field in fields(job)}
     place = hub.places().get(job.person, {}).get(job.id) if job.state == "queued" else None
     steps = hub.work.progress(job.id) if job.state == "running" else None
-    return JobView(**flat, place=place, progress=steps and Steps(*steps))
+    comes = hub.work.pulling(job.id) if job.state == "running" else None
+    pulling = Pulled(comes.model, comes.received, comes.size) if comes else None
+    return JobView(**flat, place=place, progress=steps and Steps(*steps), pulling=pulling)

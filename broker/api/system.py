@@ -38,7 +38,8 @@ class EdgeView:
     name: str
     model: str
     """That is loaded."""
-    models: tuple[str, ...]
+    models: dict[str, str]
+    """Each with its fingerprint; empty: it must be pulled first, or nothing that it makes is remembered."""
     tasks: tuple[str, ...]
     max_side: int
     slots: int
@@ -48,7 +49,6 @@ class EdgeView:
     """It has not been heard of for too long."""
     running: tuple[str, ...]
     """Jobs."""
-    fingerprint: str
 
 
 @router.get(
@@ -107,12 +107,11 @@ def _view(edge: Edge) -> EdgeView:
     return EdgeView(
         edge.name,
         edge.model,
-        tuple(sorted(edge.models)),
+        dict(sorted(edge.models.items())),
         tuple(sorted(edge.tasks)),
         edge.max_side,
         edge.slots,
         edge.draining,
         edge.silent,
         tuple(sorted(edge.running)),
-        edge.fingerprint,
     )

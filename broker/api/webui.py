@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -21,8 +22,9 @@ from protocol.model import MAIN_ROOM, Job, ResolvedRequest, new_id
 
 from ..hub import Hub
 from ..who import Who
-from . import problems, webui_forms, webui_pictures
+from . import problems, webui_forms, webui_pictures, webui_samplers
 from .access import Editor, TheHub, TheSettings, Viewer
+from .models import TheModels
 from .webui_forms import Img2Img, Made, Options, Txt2Img
 
 
@@ -209,8 +211,8 @@ async def skip(who: Editor, hub: TheHub, desk: TheDesk) -> None:
 
 
 @router.get("/sdapi/v1/progress")
-async def progress(who: Viewer, hub: TheHub, desk: TheDesk) -> dict[str, Any]:
-    """Of one's own oldest call."""
+async def progress(who: Viewer, hub: TheHub, desk: TheDesk, skip_current_image: bool = False) -> dict[str, Any]:
+    """Of one's own oldest call; `current_image` is a JPEG."""
     calls = desk.calls(who.person)
     call = calls[0] if calls else _Call(0)
     open = [job for job in call.jobs if job in hub.work.open]
@@ -233,18 +235,25 @@ async def progress(who: Viewer, hub: TheHub, desk: TheDesk) -> dict[str, Any]:
             "sampling_step": step,
             "sampling_steps": of,
         },
-        "current_image": None,
+        "current_image": None if skip_current_image else _preview(hub, open),
         "textinfo": None,
     }
+
+
+def _preview(hub: Hub, jobs: list[str]) -> str | None:
+    """What the first of them that has one looks like."""
+    found = filter(None, map(hub.gallery.previews.newest, jobs))
+    newest = next(found, None)
+    return b64encode(newest).decode() if newest else None
 
 
 # -- models and options --
 
 
 def _models(hub: Hub) -> list[str]:
-    """The loaded ones first."""
+    """Those that make what names none first."""
     edges = hub.work.edges
-    found = [*(edge.model for edge in edges), *(model for edge in edges for model in sorted(edge.models))]
+    found = [*(edge.default for edge in edges), *(model for edge in edges for model in sorted(edge.models))]
     return [model for model in dict.fromkeys(found) if model]
 
 
@@ -281,13 +290,17 @@ async def sd_models(who: Viewer, hub: TheHub) -> list[dict[str, Any]]:
     ]
 
 
+@router.get("/sdapi/v1/loras")
+async def loras(who: Viewer, entries: TheModels) -> list[dict[str, Any]]:
+    """Those of the manifest, for `<lora:NAME:WEIGHT>` in a prompt."""
+    return [{"name": one.id, "alias": one.id, "path": one.id, "metadata": {}} for one in entries if one.kind == "lora"]
+
+
 # -- what is the same for everybody, always --
 
 _CONSTANT: dict[str, Any] = {
-    "samplers": [{"name": webui_forms.SAMPLER, "aliases": [], "options": {}}],
-    "schedulers": [
-        {"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1.0, "need_inner_model": False}
-    ],
+    "samplers": webui_samplers.samplers(),
+    "schedulers": webui_samplers.schedulers(),
     "scripts": {"txt2img": [], "img2img": []},
     "script-info": [],
     "cmd-flags": {},
@@ -296,7 +309,6 @@ _CONSTANT: dict[str, Any] = {
     "upscalers": [],
     "latent-upscale-modes": [],
     "sd-vae": [],
-    "loras": [],
     "hypernetworks": [],
     "face-restorers": [],
     "realesrgan-models": [],

@@ -17,14 +17,14 @@ from protocol import VERSION, check
 from protocol.errors import AlphaloomError
 from protocol.model import Job, Phrase, ResolvedRequest
 
+from . import webui_samplers
+
 F = TypeVar("F", bound=pydantic.BaseModel)
 
 MAX_PICTURES = 16
 """Of one call: all of them are in memory when it is answered."""
 MAX_COMMAS = 100_000
 """A body may be as large as pictures are; made of small things, it would be many times that in memory."""
-SAMPLER = "Automatic"
-"""Every model brings its own, and that one is used."""
 _STAND_IN = "0" * 64
 
 
@@ -45,7 +45,17 @@ class Txt2Img(pydantic.BaseModel):
     batch_size: int = pydantic.Field(1, ge=1)
     n_iter: int = pydantic.Field(1, ge=1)
     sampler_name: str = ""
-    """Not used: each model brings its own."""
+    """An unknown one leaves it to the model, which brings its own."""
+    sampler_index: str = ""
+    """Its older name."""
+    scheduler: str = ""
+    """The noise schedule: `automatic`, `uniform` or `karras`."""
+    tiling: bool = False
+    """On both axes."""
+    subseed: int = -1
+    """-1: by chance. Further pictures have those after it, and the same seed, where `subseed_strength` is not 0."""
+    subseed_strength: float = 0
+    """0..1: how far the noise goes from that of `seed` to that of `subseed`."""
     override_settings: dict[str, Any] = {}
     """`sd_model_checkpoint` is used: the model of these pictures."""
     send_images: bool = True
@@ -53,6 +63,10 @@ class Txt2Img(pydantic.BaseModel):
     """None is known."""
     alwayson_scripts: dict[str, Any] = {}
     """None is known."""
+
+    @property
+    def sampler(self) -> webui_samplers.Chosen:
+        return webui_samplers.choose(self.sampler_name or self.sampler_index, self.scheduler)
 
     @property
     def checkpoint(self) -> str:
@@ -126,7 +140,7 @@ def requests(form: Txt2Img, model: str) -> list[ResolvedRequest]:
         raise AlphaloomError(
             "bad_value", f"{count} pictures are asked for; the most of one call is {MAX_PICTURES}.", field="batch_size"
         )
-    seed = random.randint(0, check.SEED[1] - count) if form.seed == -1 else form.seed
+    seed, subseed = (_chance(count) if one == -1 else one for one in (form.seed, form.subseed))
     first = ResolvedRequest(
         task="txt2img",
         phrases=(Phrase(_weighted(form.prompt)),),
@@ -138,6 +152,10 @@ def requests(form: Txt2Img, model: str) -> list[ResolvedRequest]:
         strength=1.0,
         seed=seed,
         model=model,
+        scheduler=form.sampler.scheduler,
+        tiling="xy" if form.tiling else "",
+        variation=form.subseed_strength,
+        variation_seed=subseed if form.subseed_strength else ResolvedRequest.variation_seed,
     )
     if isinstance(form, Img2Img):
         first = replace(
@@ -147,10 +165,16 @@ def requests(form: Txt2Img, model: str) -> list[ResolvedRequest]:
             source=_STAND_IN if form.init_images else None,
             mask=_STAND_IN if form.mask else None,
         )
-    made = [replace(first, seed=seed + further) for further in range(count)]
+    moved = "variation_seed" if form.subseed_strength else "seed"
+    made = [replace(first, **{moved: getattr(first, moved) + further}) for further in range(count)]
     check.request(made[0])
     check.request(made[-1])
     return made
+
+
+def _chance(count: int) -> int:
+    """A seed that has so many after it."""
+    return random.randint(0, check.SEED[1] - count)
 
 
 def with_pictures(asked: list[ResolvedRequest], source: str, mask: str | None) -> list[ResolvedRequest]:
@@ -168,14 +192,11 @@ def _weighted(prompt: str) -> str:
 # -- what was not used --
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "subseed": (-1,),
     "eta": (1,),
     "s_noise": (1,),
     "image_cfg_scale": (1.5,),
     "initial_noise_multiplier": (1,),
     "inpainting_fill": (1,),
-    "scheduler": ("automatic", SAMPLER),
-    "sampler_index": (SAMPLER,),
     # What they ask for is so.
     "override_settings_restore_afterwards": (True,),
     "do_not_save_samples": (True,),
@@ -190,8 +211,10 @@ def not_used(form: Txt2Img) -> list[str]:
     """The names of fields that say something to which we are deaf."""
     extra = form.model_extra or {}
     found = [name for name, value in extra.items() if _says(form, name, value)]
-    if form.sampler_name not in ("", SAMPLER):
-        found.append("sampler_name")
+    if not form.sampler.knows_sampler:
+        found.append("sampler_name" if form.sampler_name else "sampler_index")
+    if not form.sampler.knows_schedule:
+        found.append("scheduler")
     settings = form.override_settings.items()
     found += [f"override_settings.{name}" for name, value in settings if value and name != "sd_model_checkpoint"]
     if isinstance(form, Img2Img):
@@ -248,12 +271,12 @@ def _info(batch: Batch) -> str:
             "all_negative_prompts": [form.negative_prompt] * len(made),
             "seed": seeds[0],
             "all_seeds": seeds,
-            "subseed": seeds[0],
-            "all_subseeds": seeds,
-            "subseed_strength": 0,
+            "subseed": first.variation_seed,
+            "all_subseeds": [one.variation_seed for one in made],
+            "subseed_strength": first.variation,
             "width": first.width,
             "height": first.height,
-            "sampler_name": SAMPLER,
+            "sampler_name": webui_samplers.name_of(first.scheduler),
             "cfg_scale": first.guidance,
             "steps": first.steps,
             "batch_size": form.batch_size,
@@ -284,12 +307,16 @@ def _info(batch: Batch) -> str:
 def _infotext(form: Txt2Img, made: ResolvedRequest) -> str:
     said = {
         "Steps": made.steps,
-        "Sampler": SAMPLER,
+        "Sampler": webui_samplers.name_of(made.scheduler),
         "CFG scale": made.guidance,
         "Seed": made.seed,
         "Size": f"{made.width}x{made.height}",
         "Model": made.model,
     }
+    if made.variation:
+        said |= {"Variation seed": made.variation_seed, "Variation seed strength": made.variation}
+    if made.tiling:
+        said["Tiling"] = True
     if made.task != "txt2img":
         said["Denoising strength"] = made.strength
     said["Version"] = f"Alphaloom {VERSION}"

@@ -17,6 +17,7 @@ from .webui_forms import Img2Img
 _CHUNK = 1 << 20
 """Of base64; a multiple of 4. Between two of them other threads have their turn."""
 _CROP, _FILL = 1, 2
+_ORIENTATION = 0x0112
 
 
 def keep(blobs: Blobs, form: Img2Img, limit: int) -> tuple[str, str | None]:
@@ -25,14 +26,16 @@ def keep(blobs: Blobs, form: Img2Img, limit: int) -> tuple[str, str | None]:
     Raises AlphaloomError `bad_picture` or `message_too_large`.
     """
     size = (form.width, form.height)
+    source = _decoded("init_images", form.init_images[0], limit)
+    blobs.check_picture(source)
+    source = _resized(_upright(source), form.resize_mode, size)
     mask = None
     if form.mask:
         data = _decoded("mask", form.mask, limit)
         blobs.check_picture(data)
-        mask = blobs.put(_resized(_mask(data, bool(form.inpainting_mask_invert)), form.resize_mode, size))
-    data = _decoded("init_images", form.init_images[0], limit)
-    blobs.check_picture(data)
-    return blobs.put(_resized(data, form.resize_mode, size)), mask
+        data = _resized(_mask(_upright(data), bool(form.inpainting_mask_invert)), form.resize_mode, size)
+        mask = blobs.put(_stretched(data, _size(source)))
+    return blobs.put(source), mask
 
 
 def _decoded(name: str, text: str, limit: int) -> bytes:
@@ -59,6 +62,29 @@ def _mask(data: bytes, invert: bool) -> bytes:
             picture = alpha.point(lambda value: 255 if value > 128 else 0)
             return _png(ImageOps.invert(picture) if invert else picture)
     return _png(ImageOps.invert(picture.convert("L"))) if invert else data
+
+
+def _upright(data: bytes) -> bytes:
+    """As its EXIF says how the camera was held; broken EXIF says nothing."""
+    picture: Image.Image = Image.open(io.BytesIO(data))
+    try:
+        if picture.getexif().get(_ORIENTATION, 1) == 1:
+            return data
+        turned = ImageOps.exif_transpose(picture)
+    except Exception:  # its parser raises many kinds
+        return data
+    return _png(turned.convert("RGB") if turned.mode == "CMYK" else turned)
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(data)).size
+
+
+def _stretched(mask: bytes, size: tuple[int, int]) -> bytes:
+    """A mask in its source's size, which is where the edge looks for it. Averaged, as the edge does: nothing rings."""
+    if _size(mask) == size:
+        return mask
+    return _png(Image.open(io.BytesIO(mask)).convert("L").resize(size, Image.Resampling.BOX))
 
 
 def _resized(data: bytes, mode: int, size: tuple[int, int]) -> bytes:

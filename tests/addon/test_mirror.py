@@ -107,6 +107,23 @@ def test_a_jobs_life_in_one_line() -> None:
         assert here.state_of("a") == line
 
 
+def test_a_job_that_waits_for_its_model_says_how_far_that_is() -> None:
+    here = mirror()
+    here.apply(m.JobChanged(Job("j", "a", "running", 1)))
+    assert here.runs("j") and here.is_made("a") and not here.runs("k") and not here.is_made("b")
+    for message, line in (
+        (m.Pulling("j", 1, "sd-turbo", 2_000_000, 5_000_000), "pulling sd-turbo 40 %"),
+        (m.Pulling("j", 1, "x" * 60, 2_000_000, 0), f"pulling {'x' * 24} 2 MB"),
+        (m.Progress("j", 1, 8, 1), "step 1 of 8"),
+        (m.Pulling("j", 1, "ink", 1, 2), "pulling ink 50 %"),
+        (m.JobChanged(Job("j", "a", "failed", 1, error="no way")), "failed: no way"),
+        (m.Pulling("unheard of", 1, "ink", 1, 2), "failed: no way"),
+    ):
+        here.apply(message)
+        assert here.state_of("a") == line
+    assert not here.is_made("a")
+
+
 def test_ended_jobs_do_not_pile_up() -> None:
     here = mirror()
     for n in range(50):

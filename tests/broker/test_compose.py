@@ -4,7 +4,7 @@ import pytest
 
 from broker import compose
 from protocol.errors import AlphaloomError
-from protocol.model import Link, Map, Node, Phrase, Rule, Settings
+from protocol.model import Link, Lora, Map, Node, Phrase, ResolvedRequest, Rule, Settings
 from signals.patch import Cable
 
 
@@ -68,6 +68,10 @@ def test_the_image_parents_picture_is_the_source() -> None:
         (a_map(Node("n", "x", task="img2img")), "no_source"),
         (a_map(Node("n", "x", task="inpaint", source="s")), "no_mask"),
         (a_map(Node("p"), Node("n", "x", task="img2img", source="s"), links=(("p", "n", "image"),)), "no_source"),
+        (a_map(Node("n", "x", settings=Settings(control="depth"))), "no_depth"),
+        (a_map(Node("n", "x <lora:a:b>")), "bad_lora"),
+        (a_map(Node("n", "<lora:a>")), "no_prompt"),
+        (a_map(Node("n", "x" + "".join(f"<lora:{n}>" for n in range(9)))), "too_many_loras"),
     ],
 )
 def test_what_cannot_be_run_says_why(map: Map, code: str) -> None:
@@ -83,7 +87,7 @@ def a_chain(*prompts: str) -> Map:
 
 
 def test_who_is_too_far_off_is_not_heard() -> None:
-    text = compose.words(a_chain("", "", *(f"word{n}" for n in range(20))), Node("n0"))
+    text = compose.speech(a_chain("", "", *(f"word{n}" for n in range(20))), Node("n0")).text
     assert text.count("word") == 10 and text.endswith("(word9)0.01")
 
 
@@ -96,7 +100,7 @@ def test_a_prompt_has_a_bound_and_the_nearest_go_first() -> None:
         *(Node(f"p{n}", "x" * 4000) for n in range(1000)),
         links=tuple((f"p{n}", "n", "prompt") for n in range(1000)),
     )
-    assert 8000 < len(compose.words(wide, wide.nodes["n"])) <= compose.MAX_WORDS
+    assert 8000 < len(compose.speech(wide, wide.nodes["n"]).text) <= compose.MAX_WORDS
 
 
 def test_a_blends_own_words_count_to_its_bound_too() -> None:
@@ -178,3 +182,86 @@ def test_without_eeg_and_at_neutral_nothing_moves_and_nothing_is_said_of_it() ->
 
 def test_the_model_that_a_node_asks_for_is_in_its_request() -> None:
     assert compose.resolve(a_map(Node("n", "moss", settings=Settings(model="large"))), "n")[0].model == "large"
+
+
+def test_what_a_node_sets_is_in_its_request() -> None:
+    chosen = {
+        "scheduler": "lcm",
+        "tiling": "x",
+        "variation": 0.25,
+        "variation_seed": 9,
+        "control": "d",
+        "control_strength": 0.5,
+    }
+    resolved, _ = compose.resolve(a_map(Node("n", "moss", settings=Settings(**chosen), depth="blob")), "n")
+    assert {name: getattr(resolved, name) for name in chosen} == chosen and resolved.depth == "blob"
+
+
+def test_a_depth_map_without_a_controlnet_is_left_where_it_is() -> None:
+    assert compose.resolve(a_map(Node("n", "moss", depth="blob")), "n")[0].depth is None
+
+
+def test_the_eeg_moves_the_noise_between_two_seeds() -> None:
+    node = a_map(Node("n", "moss", settings=Settings(variation=0.25)))
+    resolved, modulation = compose.resolve(node, "n", playing(Rule("alpha", "variation", 0.5)))
+    assert resolved.variation == 0.75 and modulation.moves[0].target == "variation"
+    assert compose.resolve(node, "n", playing(Rule("alpha", "variation", 1.0)))[0].variation == 1.0
+
+
+def loras(map: Map, node: str, playing: compose.Playing | None = None) -> tuple[str, dict[str, float]]:
+    resolved, _ = compose.resolve(map, node, playing)
+    return " | ".join(phrase.text for phrase in resolved.phrases), {lora.id: lora.weight for lora in resolved.loras}
+
+
+def test_loras_are_inherited_and_fade_as_words_do_and_the_nearest_counts() -> None:
+    chain = a_chain("wet <lora:glow:0.5>", "red <lora:ink:1> <lora:glow:2>", "stone <lora:ink:2> <lora:old>")
+    assert loras(chain, "n0") == ("wet, (red)0.60, (stone)0.36", {"glow": 0.5, "ink": 0.6, "old": 0.36})
+
+
+def test_a_node_of_loras_alone_speaks_with_its_parents_words_and_its_own_loras() -> None:
+    assert loras(a_chain("<lora:glow:0.5>", "red <lora:ink>"), "n0") == ("red", {"glow": 0.5, "ink": 1.0})
+
+
+def test_a_blends_loras_mix_as_its_words_do() -> None:
+    blend = a_map(
+        Node("a", "fire <lora:glow:0.8>"), Node("b", "ice <lora:frost:2>"), Node("c", "sea <lora:ink>"),
+        links=(("a", "c", "blend"), ("b", "c", "blend")),
+    )  # fmt: skip
+    assert loras(blend, "c") == ("fire, sea | ice, sea", {"glow": 0.4, "ink": 1.0, "frost": 1.0})
+    silent = a_map(Node("a", "fire <lora:glow>"), Node("c", "ice <lora:ink>"), links=(("a", "c", "blend"),))
+    assert loras(silent, "c") == ("ice | fire", {"ink": 0.5, "glow": 0.5})
+
+
+def test_a_phrase_that_the_eeg_weighs_is_not_found_in_the_name_of_a_lora() -> None:
+    eeg = playing(Rule("alpha", "(moss)", 0.35))
+    assert loras(a_map(Node("n", "stone <lora:moss:0.5>")), "n", eeg) == ("stone", {"moss": 0.5})
+
+
+def test_a_request_without_a_node_names_loras_in_its_words_too() -> None:
+    phrases = (Phrase("fire <lora:glow:0.8> <lora:ink>", 0.5), Phrase("ice", 0.5))
+    asked = ResolvedRequest("txt2img", phrases, "", 64, 64, 4, 4.0, 1.0, 0, loras=(Lora("ink", 0.2),))
+    made = compose.direct(asked)
+    assert made.phrases == (Phrase("fire", 0.5), Phrase("ice", 0.5)) and made.loras == (Lora("ink", 0.2), Lora("glow", 0.4))
+    assert compose.direct(made) == made
+
+
+@pytest.mark.parametrize(
+    ("shares", "weights"),
+    [((0.3,), {"a": 1.0}), ((0.0,), {"a": 1.0}), ((1.0, 1.0), {"a": 0.5, "b": 0.5}), ((0.2, 0.6), {"a": 0.25, "b": 0.75})],
+)
+def test_loras_mix_by_the_part_that_their_words_have_of_all_shares(shares: tuple[float, ...], weights: dict) -> None:
+    phrases = tuple(Phrase(f"x <lora:{id}:1>", share) for id, share in zip("ab", shares, strict=False))
+    made = compose.direct(ResolvedRequest("txt2img", phrases, "", 64, 64, 4, 4.0, 1.0, 0))
+    assert {lora.id: lora.weight for lora in made.loras} == weights
+    assert [phrase.share for phrase in made.phrases] == list(shares)
+
+
+def test_what_plays_no_part_makes_no_request_another() -> None:
+    asked = ResolvedRequest("txt2img", (Phrase("x"),), "", 64, 64, 4, 4.0, 1.0, 0)
+    deaf = replace(asked, variation_seed=7, control_strength=0.5)
+    assert compose.direct(deaf) == compose.direct(asked)
+    heard = replace(deaf, variation=0.1, control="depth", depth="ab" * 32)
+    assert compose.direct(heard) == heard
+    node = Node("n", "x", settings=Settings(64, 64, variation_seed=7, control_strength=0.5))
+    plain = Node("n", "x", settings=Settings(64, 64))
+    assert compose.resolve(a_map(node), "n")[0] == compose.resolve(a_map(plain), "n")[0]

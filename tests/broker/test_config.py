@@ -152,7 +152,7 @@ def test_what_is_shown_is_toml_that_says_where_each_comes_from_and_can_be_read_a
     file.write_text(text, encoding="utf-8")
     monkeypatch.delenv("ALPHALOOM_MAX_ATTEMPTS")
     assert loaded("--config", str(file)).settings == found.settings
-    assert set(tomllib.loads(text)) | {"certfile", "keyfile", "patch"} == set(Settings.model_fields)
+    assert set(tomllib.loads(text)) | {"certfile", "keyfile", "models", "patch"} == set(Settings.model_fields)
 
 
 SECRET = "postgresql+psycopg://me:hunter2@db.example.org/maps?sslpassword=hunter2"

@@ -13,7 +13,7 @@ def an_edge(name: str, **more) -> Edge:
 def busy(edge: Edge, jobs: int = 1) -> Edge:
     for n in range(jobs):
         request = ResolvedRequest("txt2img", (Phrase("a"),), "", 64, 64, None, 4.0, 1.0, 0)
-        edge.running[str(n)] = Execution(str(n), 1, request, "", edge, 0.0, 0.0)
+        edge.running[str(n)] = Execution(str(n), 1, request, "", edge, False, 0.0, 0.0)
     return edge
 
 
@@ -26,9 +26,32 @@ def test_what_an_edge_cannot_do_it_is_not_given() -> None:
 
 
 def test_the_edge_with_the_model_warm_goes_before_one_that_would_load_it() -> None:
-    cold, warm = an_edge("cold", models=("large",)), an_edge("warm", model="large")
+    cold, warm = an_edge("cold", models={"large": "f"}), an_edge("warm", model="large")
     assert choose([cold, warm], Wanted("txt2img", "large", 256)) is warm
     assert choose([cold, busy(warm)], Wanted("txt2img", "large", 256)) is cold
+
+
+def test_a_model_on_an_edges_disk_goes_before_one_that_must_be_pulled() -> None:
+    lacks, has = an_edge("lacks", models={"large": ""}), an_edge("has", models={"large": "f"})
+    large = Wanted("txt2img", "large", 256)
+    assert choose([lacks, has], large) is has
+    assert choose([lacks, busy(has)], large) is lacks
+    assert choose([lacks, has], large, tried={has.number}) is lacks
+
+
+def test_an_edges_own_model_need_not_be_pulled_though_it_has_no_fingerprint() -> None:
+    lacks, home = an_edge("lacks", model="large", models={"small": ""}), an_edge("home", models={"large": "f"})
+    home.model = "large"
+    assert (home.nearness(""), home.nearness("small"), lacks.nearness("small")) == (1, 1, 2)
+    assert choose([lacks, home], Wanted("txt2img", "small", 256)) is home
+
+
+def test_who_asks_for_no_model_gets_an_edges_own_whatever_it_ran_last() -> None:
+    moved, home = an_edge("moved", models={"large": "f", "small": "f"}), an_edge("home")
+    moved.model = "large"
+    assert choose([moved, home], ANY) is home
+    assert choose([moved, busy(home)], ANY) is moved
+    assert choose([home, moved], Wanted("txt2img", "large", 256)) is moved
 
 
 def test_a_live_node_stays_on_its_edge_while_that_is_free() -> None:

@@ -22,7 +22,7 @@ def test_the_pace_is_learnt_by_size_and_steps() -> None:
 def test_who_waits_is_told_of_all_that_comes_before_shared_among_the_edges() -> None:
     pace, edge = Pace(), Edge(m.Hello(2, "edge", slots=2))
     pace.learn(request(), 4.0)
-    running = Execution("r", 1, request(), "", edge, time.monotonic(), 0.0)
+    running = Execution("r", 1, request(), "", edge, False, time.monotonic(), 0.0)
     waiting = [Job("a", "", person="ann"), Job("b", "", person="bob")]
     found = places(waiting, lambda job: request(), [running], [edge], pace)
     assert found["ann"]["a"].position == 1 and found["bob"]["b"].position == 2

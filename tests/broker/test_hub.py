@@ -135,7 +135,7 @@ async def test_what_was_done_before_is_told_to_who_asks_again_only(hub: Hub) -> 
 
 
 async def test_the_end_of_a_job_is_told_once_also_if_it_ends_at_once(hub: Hub) -> None:
-    ann, edge = a_client(hub), Edge(m.Hello(2, "edge", max_side=512, model="m", fingerprint="f"))
+    ann, edge = a_client(hub), Edge(m.Hello(2, "edge", max_side=512, model="m", models={"m": "f"}))
     hub.work.join_edge(edge)
     await hub.handle_client(ann, an_edit(Node("n", "moss", settings=Settings(64, 64))))
     await hub.handle_client(ann, m.Generate("n", "first"))

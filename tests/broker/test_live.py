@@ -91,7 +91,7 @@ async def next_is_held(world: World, edge: Edge) -> None:
     world.change("a", prompt="v1")
     await world.pass_time()
     await world.make(edge, png(0.0))
-    (waiting,) = world.hub._held
+    (waiting,) = world.hub.gallery.screens.held
     assert not (await asyncio.wait([waiting], timeout=0.1))[0]
     waiting.cancel()
 
@@ -188,7 +188,7 @@ async def test_a_child_by_image_is_made_anew_from_its_parents_new_picture(world:
     )
     await world.pass_time()
     await world.make(edge, png(0.3))
-    for task in set(world.hub._held):
+    for task in set(world.hub.gallery.screens.held):
         await task
     await world.pass_time()
     source = (await world.make(edge, png(0.4))).request.source
@@ -206,6 +206,19 @@ async def test_a_child_is_made_though_its_live_parent_is_always_being_made(world
     await world.pass_time()
     tasks = {(await world.make(edge)).request.task for _ in range(2)}
     assert tasks == {"txt2img", "img2img"}
+
+
+async def test_what_plays_no_part_makes_nothing_anew(world: World) -> None:
+    edge = world.join_edge()
+    world.put(Node("a", "moss", settings=replace(SMALL, variation_seed=7, control_strength=0.5), live=True))
+    await world.pass_time()
+    request = (await world.make(edge)).request
+    assert (request.variation_seed, request.control_strength) == (1, 1.0)
+    await world.pass_time()
+    assert world.open() == []
+    world.change("a", settings=replace(SMALL, variation_seed=8))
+    await world.pass_time()
+    assert world.open() == []
 
 
 async def test_moving_cards_asks_for_nothing(world: World) -> None:
@@ -324,13 +337,13 @@ async def test_pictures_that_would_flash_are_held_and_the_newest_is_shown(
     blobs = []
     for n in range(7):  # six transitions
         blobs.append(await show(n))
-        await asyncio.gather(*world.hub._held)
+        await asyncio.gather(*world.hub.gallery.screens.held)
         assert world.hub.rooms["main"].map.nodes["a"].picture == blobs[-1]
     held = await show(7)
-    (waiting,) = world.hub._held
+    (waiting,) = world.hub.gallery.screens.held
     assert not waiting.done()
     calm = await show(8)  # as light as the one that is seen
-    await asyncio.gather(*world.hub._held)
+    await asyncio.gather(*world.hub.gallery.screens.held)
     assert world.hub.rooms["main"].map.nodes["a"].picture == calm
     await world.hub.settled()
     history = await world.hub.store.run(world.hub.store.history, "main", "a", 100, True)
@@ -346,7 +359,7 @@ async def test_a_held_picture_is_shown_when_its_time_has_come(world: World, monk
         world.change("a", prompt=f"v{n}")
         await world.pass_time()
         await world.make(edge, png(n % 2, n))
-        await asyncio.gather(*world.hub._held)
+        await asyncio.gather(*world.hub.gallery.screens.held)
         assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(png(n % 2, n))
 
 
@@ -360,7 +373,7 @@ async def test_what_somebody_asks_for_is_shown_at_once_but_counts(world: World, 
         await world.hub.generate(WHO, "main", m.Generate("a", f"job{n}"))
         await world.make(edge, png(n % 2, n))
         assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(png(n % 2, n))
-        await asyncio.gather(*world.hub._held)
+        await asyncio.gather(*world.hub.gallery.screens.held)
     await next_is_held(world, edge)
 
 
@@ -378,26 +391,36 @@ async def test_what_the_disk_keeps_back_counts_when_it_is_told(world: World, mon
     await world.pass_time()
     for n in range(1, 4):
         await world.make(edge, png(n % 2, n))
-        await asyncio.gather(*world.hub._held)
+        await asyncio.gather(*world.hub.gallery.screens.held)
         world.change("a", prompt=f"v{n}")
         await world.pass_time()
     await world.hub.settled()
     monkeypatch.setattr(world.hub.journal, "_write", slow)
+    screens, shown = world.hub.gallery.screens, asyncio.Event()
+    settled = screens._settled
+
+    async def tell() -> None:
+        shown.set()
+        await settled()
+
+    monkeypatch.setattr(screens, "_settled", tell)
     first, second = png(0.0, 4), png(1.0, 5)
-    await world.make(edge, first)
-    (telling,) = world.hub._held
-    await asyncio.sleep(0)
-    world.change("a", prompt="v4")
-    await world.pass_time()
-    await world.make(edge, second)
-    done, _ = await asyncio.wait(world.hub._held, timeout=0.5)  # more than the window
-    assert not done
-    assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(first)
-    disk.set()
+    try:
+        await world.make(edge, first)
+        (telling,) = screens.held
+        await shown.wait()  # else the second might be looked at sooner, and overtake it
+        world.change("a", prompt="v4")
+        await world.pass_time()
+        await world.make(edge, second)
+        done, _ = await asyncio.wait(screens.held, timeout=0.5)  # more than the window
+        assert not done
+        assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(first)
+    finally:
+        disk.set()  # or nothing that comes after would end
     await telling
     told = time.monotonic()
-    assert world.live._places["main", "a"].guard._turned[-1][0] <= told
-    await asyncio.gather(*world.hub._held)
+    assert screens._screens["main", "a"].guard._turned[-1][0] <= told
+    await asyncio.gather(*screens.held)
     assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(second)
 
 
@@ -409,7 +432,7 @@ async def test_a_picture_that_somebody_chose_counts(world: World, monkeypatch: p
     await world.make(edge, png(0.0))
     for n in range(1, 8):
         world.change("a", picture=world.hub.store.blobs.put(png(n % 2, n)))
-        await asyncio.gather(*world.hub._held)
+        await asyncio.gather(*world.hub.gallery.screens.held)
     await next_is_held(world, edge)
 
 
@@ -423,10 +446,10 @@ async def test_a_broken_picture_is_not_shown_and_keeps_none_back(world: World, c
     broken = whole[:33] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + bytes(20)
     with pytest.raises(SyntaxError):
         flash.look(broken)
-    await world.live.count("main", "a", asyncio.sleep(0, broken))
+    await world.hub.gallery.screens.count(("main", "a"), asyncio.sleep(0, broken))
     assert "cannot be looked at" in caplog.text
     await world.make(edge, whole)
-    await asyncio.gather(*world.hub._held)
+    await asyncio.gather(*world.hub.gallery.screens.held)
     assert world.hub.rooms["main"].map.nodes["a"].picture == world.hub.store.blobs.put(whole)
 
 

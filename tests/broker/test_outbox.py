@@ -66,6 +66,23 @@ async def test_live_pictures_fill_no_memory_either() -> None:
         await outbox.get()
 
 
+async def test_who_is_slow_loses_previews_and_never_the_picture() -> None:
+    outbox = Outbox()
+    for n in range(3):
+        outbox.put(m.Preview("j", b"n%d" % n, 1, "n"))
+        outbox.put(m.Pulling("k", 1, "large", n, 3))
+    outbox.put(m.Preview("j", b"own", 1))
+    for message in (m.Preview("j", b"other", 1, "other"), m.Picture("n", "j", "b", "image/png", b"made")):
+        outbox.put(message)
+    assert [wire.decode(await outbox.get()) for _ in range(4)] == [
+        m.Pulling("k", 1, "large", 2, 3),
+        m.Preview("j", b"own", 1),
+        m.Preview("j", b"other", 1, "other"),
+        m.Picture("n", "j", "b", "image/png", b"made"),
+    ]
+    assert not outbox._waiting and not outbox._bytes
+
+
 async def test_what_happened_in_frames_that_were_replaced_is_told_with_the_newest() -> None:
     outbox = Outbox()
     for n in range(3):

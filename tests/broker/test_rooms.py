@@ -124,6 +124,14 @@ def test_deleting_twice_is_deleting_once(room: Room) -> None:
         (Change("update", "node", "a", {"settings.width": "wide"}), "bad_value"),
         (Change("update", "node", "a", {"settings.width": 65}), "bad_value"),
         (Change("update", "node", "a", {"settings.guidance": float("nan")}), "bad_value"),
+        *(
+            (Change("update", "node", "a", {f"settings.{name}": value}), "bad_value")
+            for name, value in (
+                *(("scheduler", "magic"), ("tiling", "z"), ("variation", 1.5), ("variation_seed", -1)),
+                *(("control_strength", 3.0), ("control", "x" * 201), ("eeg_in_file", "yes please")),
+            )
+        ),
+        (Change("update", "node", "a", {"depth": "no hash"}), "bad_value"),
         (Change("create", "link", "ba", {"parent": "b", "child": "a"}), "cycle"),
         (Change("create", "link", "aa", {"parent": "a", "child": "a"}), "cycle"),
         (Change("update", "link", "ab", {"kind": "rope"}), "bad_value"),

@@ -2,7 +2,7 @@ import pydantic
 import pytest
 
 from broker.sessions import parse
-from protocol import edits, wire
+from protocol import VERSION, edits, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError
 from protocol.model import Node
@@ -31,6 +31,21 @@ def test_anything_else_is_a_structured_error(data: str, code: str) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"version": 2, "role": "editor", "name": "x", "models": [], "fingerprint": ""',
+        '"version": 2, "role": "edge", "name": "e", "model": "m", "models": ["m"], "fingerprint": "%s"' % ("ab" * 32),
+        '"version": 2, "role": "edge"',
+        '"version": %s, "colour": 7' % ("9" * 4000),
+    ],
+)
+def test_a_hello_of_another_version_is_told_so_whatever_its_fields_were(fields: str) -> None:
+    with pytest.raises(AlphaloomError, match=rf"version \d{{1,20}}, this broker {VERSION}") as caught:
+        parse('{"type": "Hello", ' + fields + "}")
+    assert caught.value.code == "version_mismatch" and caught.value.detail["mine"] == VERSION
+
+
 def test_the_error_names_the_field_the_value_and_what_was_asked() -> None:
     with pytest.raises(AlphaloomError, match=r"priority.*'high'") as caught:
         parse('{"type": "Generate", "node": "n", "job": "j", "priority": "high"}')
@@ -39,7 +54,7 @@ def test_the_error_names_the_field_the_value_and_what_was_asked() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    ['{"type": "Edit", "id": "e", "changes": [%s]}', '{"type": "Hello", "version": 2, "role": "edge", "models": [%s]}'],
+    ['{"type": "Edit", "id": "e", "changes": [%s]}', '{"type": "Hello", "version": 3, "role": "edge", "models": [%s]}'],
 )
 def test_the_first_of_many_wrong_items_is_enough(data: str) -> None:
     """To describe them all would take most of a second."""

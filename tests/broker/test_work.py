@@ -1,88 +1,21 @@
 """Jobs and edges with a real store, without sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from desk import ADMIN, ANN, BOB, REQUEST, Desk, open_desk
 from picture_files import png
 
-from broker.asking import Limits
-from broker.dispatch import Edge
-from broker.hub import Hub
+from broker.dispatch import MAX_PULLING, Edge
 from broker.people import Client
 from broker.store import Store
 from broker.who import Who
-from protocol import VERSION, edits, wire
+from protocol import edits, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import Job, Link, Node, Phrase, ResolvedRequest, Settings, new_id
-
-ANN, BOB, ADMIN = Who("ann", "editor"), Who("bob", "editor"), Who("root", "admin")
-SMALL = Settings(64, 64)
-
-
-class Desk:
-    """A hub at work, and what its people hear."""
-
-    def __init__(self, hub: Hub):
-        self.hub, self.work = hub, hub.work
-        self.ends: dict[str, list[str]] = {}
-        told = hub.work.ledger.told
-
-        def note(job: Job) -> None:
-            self.ends.setdefault(job.id, []).append(job.state)
-            told(job)
-
-        hub.work.ledger.told = note
-
-    def node(self, id: str, *links: Link, **fields: Any) -> None:
-        node = Node(id, **{"prompt": id, "settings": SMALL} | fields)
-        self.hub.edit(ANN, "main", m.Edit(new_id(), (edits.create(node), *map(edits.create, links))))
-
-    async def ask(self, job: str, node: str = "", who: Who = ANN, seed: int = 0, **more: Any) -> Job:
-        request = None if node else ResolvedRequest("txt2img", (Phrase("x"),), "", 64, 64, 4, 4.0, 1.0, seed)
-        return await self.hub.generate(who, "main", m.Generate(node, job, request=request), **more)
-
-    def edge(self, name: str = "edge", **more: Any) -> Edge:
-        edge = Edge(m.Hello(VERSION, "edge", name, **{"model": "m", "max_side": 512} | more))
-        self.work.join_edge(edge)
-        return edge
-
-    async def heard(self, edge: Edge, kind: type = m.Run) -> Any:
-        async with asyncio.timeout(10):
-            while not isinstance(message := wire.decode(await edge.outbox.get()), kind):
-                pass
-        return message
-
-    async def answer(self, edge: Edge, run: m.Run | None = None, data: bytes = b"") -> m.Run:
-        run = run or await self.heard(edge)
-        request = run.request
-        await self.work.handle_edge(edge, m.Result(run.job, run.attempt, request, data or png(request.width, request.height)))
-        return run
-
-    async def end(self, job: str) -> Job:
-        async with asyncio.timeout(10):
-            return await self.hub.ended(job)
-
-
-@pytest.fixture
-async def desk(store: Store) -> AsyncIterator[Desk]:
-    async for made in open_desk(store):
-        yield made
-
-
-async def open_desk(store: Store, **limits: Any) -> AsyncIterator[Desk]:
-    hub = Hub(store, Limits(**limits))
-    await hub.load()
-    running = asyncio.create_task(hub.run())
-    yield Desk(hub)
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await hub.close()
+from protocol.model import Link, Lora, Modulation, Move, Phrase, ResolvedRequest, Settings, new_id
 
 
 def code_of(caught: pytest.ExceptionInfo[AlphaloomError]) -> str:
@@ -408,7 +341,7 @@ async def test_a_map_that_is_deleted_while_a_job_is_asked_for_takes_no_job(store
 
 
 async def test_an_equal_request_is_remembered_and_its_end_is_as_any_other(desk: Desk) -> None:
-    edge = desk.edge(fingerprint="f")
+    edge = desk.edge(models={"m": "f"})
     desk.node("n")
     await desk.ask("a", "n")
     await desk.answer(edge)
@@ -419,7 +352,7 @@ async def test_an_equal_request_is_remembered_and_its_end_is_as_any_other(desk: 
 
 
 async def test_a_full_queue_does_not_keep_back_what_is_remembered(desk: Desk) -> None:
-    edge = desk.edge(fingerprint="f")
+    edge = desk.edge(models={"m": "f"})
     await desk.ask("a")
     await desk.answer(edge)
     await desk.end("a")
@@ -429,7 +362,7 @@ async def test_a_full_queue_does_not_keep_back_what_is_remembered(desk: Desk) ->
 
 
 async def test_equal_requests_in_flight_are_run_once_and_one_who_cancels_takes_it_from_nobody(desk: Desk) -> None:
-    edge = desk.edge(fingerprint="f")
+    edge = desk.edge(models={"m": "f"})
     await desk.ask("a")
     run = await desk.heard(edge)
     await desk.ask("b", who=BOB)
@@ -443,7 +376,7 @@ async def test_equal_requests_in_flight_are_run_once_and_one_who_cancels_takes_i
 
 
 async def test_when_all_have_cancelled_the_edge_is_told(desk: Desk) -> None:
-    edge = desk.edge(fingerprint="f")
+    edge = desk.edge(models={"m": "f"})
     await desk.ask("a")
     await desk.heard(edge)
     await desk.ask("b", who=BOB)
@@ -453,12 +386,12 @@ async def test_when_all_have_cancelled_the_edge_is_told(desk: Desk) -> None:
 
 
 async def test_those_who_shared_a_lost_run_share_the_next(desk: Desk) -> None:
-    first = desk.edge(fingerprint="f")
+    first = desk.edge(models={"m": "f"})
     await desk.ask("a")
     await desk.heard(first)
     await desk.ask("b", who=BOB)
     desk.work.leave_edge(first)
-    second = desk.edge(fingerprint="f")
+    second = desk.edge(models={"m": "f"})
     await desk.answer(second)
     assert [(await desk.end(job)).state for job in "ab"] == ["done", "done"]
 
@@ -471,14 +404,119 @@ async def test_an_edge_without_a_fingerprint_is_not_remembered(desk: Desk) -> No
         assert not (await desk.end(job)).cached
 
 
+async def result(desk: Desk, edge: Edge, run: m.Run, fingerprint: str = "", **filled_in: Any) -> None:
+    said = replace(run.request, **filled_in)
+    await desk.work.handle_edge(edge, m.Result(run.job, run.attempt, said, png(64, 64), fingerprint))
+
+
+async def test_a_model_that_was_pulled_is_remembered_from_its_first_picture_on(desk: Desk) -> None:
+    edge = desk.edge(models={"m": "f", "large": ""})
+    desk.node("n", settings=Settings(64, 64, model="large"))
+    await desk.ask("a", "n")
+    await result(desk, edge, await desk.heard(edge), "g")
+    assert (await desk.end("a")).resolved.model == "large" and edge.models == {"m": "f", "large": "g"}
+    await desk.ask("b", "n")
+    assert (await desk.end("b")).cached
+
+
+async def test_what_made_a_picture_is_loaded_though_its_edge_said_nothing_before(desk: Desk) -> None:
+    edge = desk.edge(models={"m": "f", "large": ""})
+    desk.node("n", settings=Settings(64, 64, model="large"))
+    await desk.ask("a", "n")
+    run = await desk.heard(edge)
+    assert edge.model == "m"  # the other must be pulled first
+    await result(desk, edge, run)
+    assert edge.model == "large"
+    await desk.end("a")
+
+
+async def test_what_an_edge_makes_with_other_weights_is_not_taken_for_the_same(desk: Desk) -> None:
+    edge = desk.edge(models={"m": "f"})
+    await desk.ask("a")
+    await result(desk, edge, await desk.heard(edge), "newer")
+    await desk.end("a")
+    await desk.ask("same")
+    assert (await desk.end("same")).cached
+    desk.work.leave_edge(edge)
+    older = desk.edge("older", models={"m": "f"})
+    await desk.ask("other")
+    await desk.answer(older)
+    assert not (await desk.end("other")).cached
+
+
+async def test_what_is_made_with_a_lora_or_a_controlnet_is_remembered_for_nobody(desk: Desk) -> None:
+    """Its file may be another on each edge, or another tomorrow."""
+    edge = desk.edge(models={"m": "f"}, slots=2)
+    depth = desk.hub.store.blobs.put(png(64, 64))
+    for more in ({"loras": (Lora("ink", 0.5),)}, {"control": "depth", "depth": depth}):
+        runs = []
+        for _ in "ab":  # at the same time
+            await desk.hub.generate(ANN, "main", m.Generate("", new_id(), request=replace(REQUEST, **more)))
+            runs.append(await desk.heard(edge))
+        for run in runs:
+            await result(desk, edge, run, "f")
+            assert not (await desk.end(run.job)).cached
+        await desk.hub.generate(ANN, "main", m.Generate("", new_id(), request=replace(REQUEST, **more)))
+        run = await desk.answer(edge)
+        assert not (await desk.end(run.job)).cached
+    assert not len(desk.work.cache)
+
+
+async def test_what_the_edge_chose_is_kept_with_the_job(desk: Desk) -> None:
+    edge = desk.edge()
+    await desk.ask("j")
+    await result(desk, edge, await desk.heard(edge), steps=2, guidance=1.0, scheduler="lcm", seed=99)
+    made = (await desk.end("j")).resolved
+    assert (made.steps, made.guidance, made.scheduler, made.seed) == (2, 1.0, "lcm", 0)
+
+
+async def test_the_edge_is_told_of_the_eeg_only_for_a_node_that_wants_it_in_its_files(desk: Desk) -> None:
+    edge = desk.edge(models={"m": "f"})
+    moved = Modulation(1.0, ("Muse",), (Move("alpha", 0.5, 1.0, "guidance", 4.0, 5.0),))
+    desk.work._orders.resolve = lambda job: (replace(REQUEST, seed=7), moved)  # type: ignore[method-assign]
+    desk.node("opted", settings=Settings(64, 64, eeg_in_file=True))
+    desk.node("private")
+    for job in ("a", "b"):
+        await desk.ask(job, "opted")
+        run = await desk.answer(edge)
+        assert run.modulation == moved and not (await desk.end(job)).cached
+    await desk.ask("c", "private")
+    run = await desk.answer(edge)
+    assert run.modulation is None and (await desk.end("c")).modulation == moved
+    await desk.ask("d", "private")
+    assert (await desk.end("d")).cached
+
+
+async def test_the_edge_gets_loras_beside_the_words_and_the_job_keeps_what_was_asked(desk: Desk) -> None:
+    edge = desk.edge()
+    asked = replace(REQUEST, phrases=(Phrase("moss <lora:ink:0.5>"),))
+    await desk.hub.generate(ANN, "main", m.Generate("", "j", request=asked))
+    run = await desk.answer(edge)
+    assert (run.request.phrases, run.request.loras) == ((Phrase("moss"),), (Lora("ink", 0.5),))
+    job = await desk.end("j")
+    assert job.request == asked and job.resolved.loras == (Lora("ink", 0.5),)
+    with pytest.raises(AlphaloomError, match="cannot be read"):
+        await desk.hub.generate(ANN, "main", m.Generate("", "k", request=replace(REQUEST, phrases=(Phrase("<lora:a:b>"),))))
+
+
+async def test_a_depth_map_must_be_there(desk: Desk) -> None:
+    with pytest.raises(AlphaloomError) as caught:
+        desk.node("n", depth="ab" * 32)
+    assert code_of(caught) == "unknown_blob"
+    with pytest.raises(AlphaloomError) as caught:
+        asked = replace(REQUEST, control="depth", depth="ab" * 32)
+        await desk.hub.generate(ANN, "main", m.Generate("", "k", request=asked))
+    assert code_of(caught) == "unknown_blob"
+
+
 async def test_the_cache_outlives_the_broker(store: Store) -> None:
     async for desk in open_desk(store):
-        edge = desk.edge(fingerprint="f")
+        edge = desk.edge(models={"m": "f"})
         await desk.ask("a")
         await desk.answer(edge)
         await desk.end("a")
     async for desk in open_desk(store):
-        desk.edge(fingerprint="f")
+        desk.edge(models={"m": "f"})
         await desk.ask("b")
         assert (await desk.end("b")).cached
 
@@ -561,3 +599,72 @@ async def test_the_owner_of_a_picture_without_a_node_gets_it_and_others_do_not(d
             found.append(type(message))
     assert m.Picture in kinds[0] and m.JobChanged in kinds[0]
     assert m.Picture not in kinds[1] and m.JobChanged not in kinds[1]
+
+
+# -- models that must be pulled first --
+
+
+async def pull(desk: Desk, edge: Edge, run: m.Run, received: int, size: int = 100, model: str = "large") -> None:
+    await desk.work.handle_edge(edge, m.Pulling(run.job, run.attempt, model, received, size))
+
+
+async def test_a_job_that_waits_for_a_model_takes_no_slot_and_says_how_far_it_is(desk: Desk) -> None:
+    client = desk.client()
+    edge = desk.edge(models={"m": "f", "large": ""})
+    desk.node("n", settings=Settings(64, 64, model="large"))
+    await desk.ask("pulls", "n")
+    waits = await desk.heard(edge)
+    await desk.ask("other")
+    await pull(desk, edge, waits, 5)
+    await pull(desk, edge, waits, 10)
+    run = await desk.heard(edge)
+    assert run.job == "other" and run.request.model == "m" and not edge.free and edge.model == "m"
+    assert desk.work.pulling("pulls") == m.Pulling("pulls", 1, "large", 10, 100)
+    assert [message.received for message in await desk.told(client) if isinstance(message, m.Pulling)] == [10]
+    await desk.answer(edge, run)
+    await desk.work.handle_edge(edge, m.Progress("pulls", 1, 4, 1))
+    assert desk.work.pulling("pulls") is None and not edge.free and edge.model == "large"
+    await desk.answer(edge, waits)
+    assert (await desk.end("pulls")).state == "done" and edge.free
+
+
+async def test_only_so_many_jobs_wait_for_models_at_an_edge(desk: Desk) -> None:
+    edge = desk.edge(models={"m": "f", "large": ""})
+    for n in range(MAX_PULLING + 1):
+        desk.node(f"n{n}", settings=Settings(64, 64, model="large"))
+        await desk.ask(f"j{n}", f"n{n}")
+        assert not edge.free
+        await pull(desk, edge, await desk.heard(edge), n)
+        assert edge.free == (n < MAX_PULLING)
+
+
+async def test_while_its_model_comes_a_job_is_not_too_slow_but_while_nothing_comes_it_is(store: Store) -> None:
+    async for desk in open_desk(store, attempt=100.0):
+        edge = desk.edge(models={"m": ""})
+        await desk.ask("j")
+        run = await desk.heard(edge)
+        execution = edge.running["j"]
+        for n in range(5):
+            await pull(desk, edge, run, n)
+            execution.began -= 60.0  # a minute goes by
+            execution.grew -= 60.0
+        desk.work.tick()
+        assert edge.running["j"] is execution
+        for _ in range(2):
+            await pull(desk, edge, run, 4)
+            execution.began -= 60.0
+            execution.grew -= 60.0
+        desk.work.tick()
+        assert edge.running["j"].attempt == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"received": -1}, {"size": 10**400}, {"model": ""}, {"model": "a\nb"}, {"model": "x" * 201}], ids=str
+)
+async def test_a_pull_that_cannot_be_is_refused(desk: Desk, wrong: dict[str, Any]) -> None:
+    edge = desk.edge()
+    await desk.ask("j")
+    run = await desk.heard(edge)
+    with pytest.raises(AlphaloomError) as caught:
+        await pull(desk, edge, run, **{"received": 1} | wrong)
+    assert code_of(caught) == "bad_value" and desk.work.pulling("j") is None

@@ -3,55 +3,33 @@
 import asyncio
 import contextlib
 import hashlib
+import socket
 import ssl
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 import trustme
 import websockets
 from fake_broker import FakeEdgeBroker, fake_broker
+from fake_engine import FakeEngine
 from peers import Peer
 
 from edge import client, worker
-from edge.models import Model
 from protocol import VERSION, address
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import Phrase, ResolvedRequest
+from protocol.model import Lora, Phrase, ResolvedRequest
 
 ASK = ResolvedRequest("txt2img", (Phrase("red"),), "", 64, 64, 4, 4.0, 0.6, 1)
 
 
-class SteppedEngine:
-    """Does a step whenever the test lets it, and stops between two of them as the real one does."""
-
-    model, device, tasks, max_side, fingerprint = Model("stub", "", 4), "cpu", ("txt2img", "img2img"), 512, "ab"
-
-    def __init__(self) -> None:
-        self.step = threading.Semaphore(0)
-        self.began: list[ResolvedRequest] = []
-        self.sources: list[bytes | None] = []
-
-    def run(self, request, source, mask, on_step, cancelled: Callable[[], bool]):
-        self.began.append(request)
-        self.sources.append(source)
-        for step in range(request.steps):
-            self.step.acquire()
-            on_step(step + 1, request.steps)
-            if cancelled():
-                raise worker.Cancelled
-        return b"picture", request
-
-    def let(self, steps: int) -> None:
-        self.step.release(steps)
-
-
 @pytest.fixture
 def engine():
-    made = SteppedEngine()
+    made = FakeEngine()
     yield made
     made.let(1000)
 
@@ -59,7 +37,7 @@ def engine():
 @asynccontextmanager
 async def at_work(broker: FakeEdgeBroker, engine, drain: asyncio.Event | None = None, **more) -> AsyncIterator[asyncio.Task]:
     target = client.Broker(address.parse(broker.address), **{k: more.pop(k) for k in ("token", "cafile") if k in more})
-    task = asyncio.create_task(client.serve(engine, target, "box", drain, **more))
+    task = asyncio.create_task(client.serve(engine, engine, engine.offer, target, "box", drain, **more))
     try:
         yield task
     finally:
@@ -71,9 +49,8 @@ async def at_work(broker: FakeEdgeBroker, engine, drain: asyncio.Event | None = 
 async def test_the_hello_says_what_the_edge_is_and_can(engine) -> None:
     async with fake_broker() as broker, at_work(broker, engine, token="secret"):
         hello, _ = await broker.edges.get()
-    assert hello == m.Hello(
-        VERSION, "edge", "box", "secret", model="stub", tasks=("txt2img", "img2img"), max_side=512, slots=1, fingerprint="ab"
-    )
+    offer = {"model": "stub", "models": {"stub": "ab"}, "tasks": ("txt2img", "img2img"), "max_side": 512, "slots": 2}
+    assert hello == m.Hello(VERSION, "edge", "box", "secret", **offer)
 
 
 async def test_a_job_goes_through_step_by_step(engine) -> None:
@@ -82,7 +59,7 @@ async def test_a_job_goes_through_step_by_step(engine) -> None:
         edge = await broker.edge()
         await edge.say(m.Run("j", 2, ASK))
         assert await edge.hear(m.Progress) == m.Progress("j", 1, 4, 2)
-        assert await edge.hear(m.Result) == m.Result("j", 2, ASK, b"picture")
+        assert await edge.hear(m.Result) == m.Result("j", 2, ASK, b"picture", "ab")
 
 
 async def test_a_job_that_is_cancelled_ends_within_one_step(engine) -> None:
@@ -103,9 +80,12 @@ async def test_a_job_that_is_cancelled_ends_within_one_step(engine) -> None:
 async def test_a_job_that_is_cancelled_while_it_waits_for_the_device_never_begins(engine) -> None:
     async with fake_broker() as broker, at_work(broker, engine):
         edge = await broker.edge()
-        await edge.say(m.Run("j", 1, ASK), m.Run("k", 1, ASK), m.Cancel("k"))
+        await edge.say(m.Run("j", 1, ASK))
+        engine.let(1)
+        await edge.hear(m.Progress)
+        await edge.say(m.Run("k", 1, ASK), m.Cancel("k"))
         assert (await edge.hear(m.JobFailed)).job == "k"
-        engine.let(4)
+        engine.let(3)
         assert (await edge.hear(m.Result)).job == "j"
         await edge.say(m.Run("l", 1, ASK))
         engine.let(4)
@@ -129,8 +109,8 @@ async def test_a_job_is_cancelled_while_its_source_is_on_the_way(engine) -> None
 async def test_the_lease_is_kept_while_a_job_runs_and_only_then(engine) -> None:
     async with fake_broker() as broker, at_work(broker, engine, heartbeat_s=0.02):
         edge = await broker.edge()
-        await edge.say(m.Run("j", 1, ASK), m.Run("k", 1, ASK))
-        assert await edge.hear(m.Heartbeat) == m.Heartbeat(("j", "k"))
+        await edge.say(m.Run("j", 1, ASK), m.Run("k", 1, asking("red", "nothing that goes with it", 4)))
+        assert await edge.hear(m.Heartbeat, lambda beat: len(beat.jobs) == 2) == m.Heartbeat(("j", "k"))
         engine.let(4)
         await edge.hear(m.Result)
         assert await edge.hear(m.Heartbeat, lambda beat: "j" not in beat.jobs) == m.Heartbeat(("k",))
@@ -151,7 +131,7 @@ async def test_an_edge_whose_device_hangs_keeps_no_lease_and_ends(engine, monkey
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_an_edge_whose_thread_died_keeps_no_lease_and_ends(engine, monkeypatch) -> None:
-    monkeypatch.setattr(worker, "_settle", lambda future, call: exec("raise SystemExit"))
+    monkeypatch.setattr(worker, "_outcome", lambda call: exec("raise SystemExit"))
     async with fake_broker() as broker, at_work(broker, engine, heartbeat_s=0.02) as task:
         await (await broker.edge()).say(m.Run("j", 1, ASK))
         with pytest.raises(AlphaloomError, match="has died"):
@@ -164,7 +144,7 @@ async def test_whatever_the_engine_raises_ends_the_job_and_not_the_edge(engine, 
         monkeypatch.undo()
         raise problem
 
-    monkeypatch.setattr(engine, "run", fail)
+    monkeypatch.setattr(engine, "make", fail)
     engine.let(4)
     async with fake_broker() as broker, at_work(broker, engine):
         edge = await broker.edge()
@@ -173,6 +153,27 @@ async def test_whatever_the_engine_raises_ends_the_job_and_not_the_edge(engine, 
         assert failed.code == "edge_error" and "boom" in failed.message
         await edge.say(m.Run("k", 1, ASK))
         assert (await edge.hear(m.Result)).job == "k"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("'/home/ann/my models/mine' holds 'x.bin'.", "'mine' holds 'x.bin'."),
+        ("No file in directory /home/ann/models/org@mine/unet.", "No file in directory unet."),
+        ("~/models/mine, and 'C:\\\\Users\\\\ann\\\\mine' or D:\\models\\mine", "mine, and 'mine' or mine"),
+        (
+            "https://hub.example/a/b is not at 1/2 of org/name: '(cold)0.4'",
+            "https://hub.example/a/b is not at 1/2 of org/name: '(cold)0.4'",
+        ),
+    ],
+)
+async def test_no_path_of_this_machine_is_told_to_the_broker(engine, monkeypatch, said: str, told: str) -> None:
+    for problem in (AlphaloomError("unsafe_model", said), OSError(said)):
+        monkeypatch.setattr(engine, "make", lambda orders, problem=problem: [problem])
+        async with fake_broker() as broker, at_work(broker, engine):
+            edge = await broker.edge()
+            await edge.say(m.Run("j", 1, ASK))
+            assert (await edge.hear(m.JobFailed)).message.removeprefix("OSError: ") == told
 
 
 @pytest.mark.parametrize("by", ["itself", "the broker"])
@@ -308,6 +309,80 @@ async def test_a_refusal_that_is_for_now_is_waited_out_by_an_edge_that_was_in_be
                 break
 
 
+# -- batches ----------------------------------------------------------------------------------------------
+
+
+def asking(words: str, negative: str = "", steps: int = 1) -> ResolvedRequest:
+    return replace(ASK, phrases=(Phrase(words),), negative=negative, steps=steps)
+
+
+async def test_what_waits_and_fits_is_made_at_once_and_the_oldest_goes_first(engine) -> None:
+    async with fake_broker() as broker, at_work(broker, engine):
+        edge = await broker.edge()
+        await edge.say(m.Run("0", 1, asking("first", steps=2)))
+        engine.let(1)
+        await edge.hear(m.Progress)
+        others = [("1", "a", ""), ("2", "b", "other"), ("3", "c", ""), ("4", "d", ""), ("5", "e", ""), ("6", "f", "other")]
+        await edge.say(*(m.Run(job, 1, asking(words, negative)) for job, words, negative in others))
+        await edge.say(m.Run("7", 1, asking("g", steps=2)), m.Cancel("7"))
+        await edge.hear(m.JobFailed)
+        engine.let(4)
+        for _ in range(7):
+            await edge.hear(m.Result)
+    assert engine.batches == [["first"], ["a", "c", "d"], ["b", "f"], ["e"]]
+
+
+async def test_another_model_is_loaded_when_it_is_its_turn_and_no_sooner(engine) -> None:
+    async with fake_broker() as broker, at_work(broker, engine):
+        edge = await broker.edge()
+        await edge.say(m.Run("0", 1, replace(asking("first", steps=2), model="a")))
+        engine.let(1)
+        await edge.hear(m.Progress)
+        for job, model in enumerate("abab", 1):
+            await edge.say(m.Run(str(job), 1, replace(asking(str(job)), model=model)))
+        await edge.say(m.Run("gone", 1, ASK), m.Cancel("gone"))
+        await edge.hear(m.JobFailed)
+        engine.let(3)
+        for _ in range(5):
+            await edge.hear(m.Result)
+    assert engine.batches == [["first"], ["1", "3"], ["2", "4"]]
+    assert [model for model, _ in groupby(engine.asked_for)] == ["a", "b"]
+
+
+async def test_one_of_a_batch_that_cannot_be_prepared_fails_alone(engine) -> None:
+    engine.unprepared = "bad"
+    async with fake_broker() as broker, at_work(broker, engine):
+        edge = await broker.edge()
+        await edge.say(m.Run("0", 1, asking("first")))
+        await edge.say(*(m.Run(words, 1, asking(words)) for words in ("a", "bad", "c")))
+        assert await edge.hear(m.JobFailed) == m.JobFailed("bad", 1, "bad_prompt", "It cannot be read.")
+        engine.let(3)
+        assert {(await edge.hear(m.Result)).job for _ in range(3)} == {"0", "a", "c"}
+
+
+async def test_previews_are_sent_where_somebody_looks(engine) -> None:
+    async with fake_broker() as broker, at_work(broker, engine):
+        edge = await broker.edge()
+        engine.let(2)
+        await edge.say(m.Run("j", 3, asking("a"), previews=True))
+        assert await edge.hear(m.Preview) == m.Preview("j", b"jpeg", 3)
+        await edge.hear(m.Result)
+        await edge.say(m.Run("k", 1, asking("a")))
+        assert isinstance(await edge.hear((m.Preview, m.Result)), m.Result)  # type: ignore[arg-type]
+
+
+async def test_what_a_job_names_is_pulled_before_it_runs_and_that_is_told(engine) -> None:
+    named = replace(ASK, model="big", loras=(Lora("moss"),), control="depth", depth="", steps=1)
+    async with fake_broker() as broker, at_work(broker, engine):
+        edge = await broker.edge()
+        named = replace(named, depth=broker.put(b"depth"))
+        engine.let(1)
+        await edge.say(m.Run("j", 1, named))
+        assert await edge.hear(m.Pulling) == m.Pulling("j", 1, "big", 50, 200)
+        await edge.hear(m.Result)
+    assert engine.pulled == [("big", "model"), ("moss", "lora"), ("depth", "controlnet")]
+
+
 # -- sources ----------------------------------------------------------------------------------------------
 
 
@@ -315,10 +390,24 @@ def with_source(name: str) -> ResolvedRequest:
     return ResolvedRequest("img2img", (Phrase("red"),), "", 64, 64, 1, 4.0, 0.6, 1, source=name)
 
 
-async def made(edge: Peer, engine: SteppedEngine, job: str, source: str) -> object:
+async def made(edge: Peer, engine: FakeEngine, job: str, source: str) -> object:
     engine.let(1)
     await edge.say(m.Run(job, 1, with_source(source)))
     return await edge.hear((m.Result, m.JobFailed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:9/secret", "../models", "A" * 64, ""])
+async def test_a_broker_cannot_send_an_edge_elsewhere(engine, name: str) -> None:
+    async with fake_broker() as broker, at_work(broker, engine):
+        edge = await broker.edge()
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as elsewhere:
+            asked = name.replace(":9/", f":{elsewhere.getsockname()[1]}/")
+            await edge.say(m.Run("j", 1, with_source(asked or "x")))
+            failed = await edge.hear(m.JobFailed)
+            elsewhere.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                elsewhere.accept()
+    assert failed.code == "unreachable_source" and not broker.fetched
 
 
 async def test_a_source_is_fetched_once_with_the_token_in_a_header(engine) -> None:

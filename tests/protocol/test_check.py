@@ -81,6 +81,8 @@ def test_a_request_of_ones_own_is_checked_like_a_node() -> None:
         (replace(ask, task="explode", source="ab" * 32), "unknown_task"),
         (replace(ask, task="img2img"), "no_source"),
         (replace(ask, task="inpaint", source="ab" * 32), "no_mask"),
+        (replace(ask, depth="ab" * 32), "no_control"),
+        (replace(ask, control="depth"), "no_depth"),
     ):
         with pytest.raises(AlphaloomError) as caught:
             check.request(wrong)
@@ -88,7 +90,7 @@ def test_a_request_of_ones_own_is_checked_like_a_node() -> None:
 
 
 def test_what_a_peer_says_of_itself_is_fine() -> None:
-    check.hello(Hello(2, "edge", "Ann's “big” machine", model="owner/model", models=("é",), slots=4, fingerprint="f" * 64))
+    check.hello(Hello(3, "edge", "Ann's “big” machine", model="owner/model", models={"é": "f" * 64}, slots=4))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,10 @@ def test_what_a_peer_says_of_itself_is_fine() -> None:
         {"room": "a\nb"},
         {"operation": "x" * 201},
         {"model": "\x00"},
-        {"models": ("fine", "\x1b[2J")},
-        {"models": ("m",) * 1001},
-        {"fingerprint": "f" * 201},
+        {"models": {"fine": "\x1b[2J"}},
+        {"models": {"\x1b[2J": ""}},
+        {"models": dict.fromkeys(map(str, range(1001)), "")},
+        {"models": {"m": "f" * 201}},
         {"slots": 10**400},
         {"slots": -1},
         {"max_side": 10**400},
@@ -112,5 +115,5 @@ def test_what_a_peer_says_of_itself_is_fine() -> None:
 )
 def test_a_peer_that_says_what_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(AlphaloomError) as caught:
-        check.hello(Hello(2, "edge", **wrong))  # type: ignore[arg-type]
+        check.hello(Hello(3, "edge", **wrong))  # type: ignore[arg-type]
     assert caught.value.code == "bad_value" and caught.value.detail["field"] == next(iter(wrong))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocol import edits, wire
 from protocol import messages as m
-from protocol.model import Change, Link, Map, Node, Operation, Settings
+from protocol.model import SCHEDULERS, TILINGS, Change, Link, Map, Node, Operation, Settings
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: value + 0.0)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -19,6 +19,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "y": NUMBERS,
     "source": st.none() | st.just("ab" * 32),
     "mask": st.none() | st.just("cd" * 32),
+    "depth": st.none() | st.just("cd" * 32),
     "picture": st.none() | st.just("ef" * 32),
     "live": st.booleans(),
     "settings.width": st.integers(64, 2048),
@@ -30,6 +31,13 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "settings.blend": NUMBERS,
     "settings.modulate": st.booleans(),
     "settings.model": st.text(max_size=5),
+    "settings.scheduler": st.sampled_from(["", *SCHEDULERS]),
+    "settings.tiling": st.sampled_from(TILINGS),
+    "settings.variation": NUMBERS,
+    "settings.variation_seed": st.integers(0, 2**31 - 1),
+    "settings.control": st.text(max_size=5),
+    "settings.control_strength": NUMBERS,
+    "settings.eeg_in_file": st.booleans(),
 }
 SOME_FIELDS = st.fixed_dictionaries({}, optional=FIELDS)
 NODES = st.fixed_dictionaries(FIELDS).map(lambda fields: edits.item("node", "n", fields))

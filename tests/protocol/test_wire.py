@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from protocol import messages as m
@@ -11,6 +13,7 @@ from protocol.model import (
     Job,
     Latency,
     Link,
+    Lora,
     Map,
     Modulation,
     Move,
@@ -41,7 +44,7 @@ MUSE = Performer("Muse", 256.0, {"TP9": "temporal"}, "microvolts", {"calm": "no 
     "message",
     [
         m.Hello(
-            1, "edge", "box", "secret", model="model", models=("other",), tasks=("txt2img",), max_side=512, fingerprint="ab"
+            1, "edge", "box", "secret", model="model", models={"model": "ab", "other": ""}, tasks=("txt2img",), max_side=512
         ),
         m.Hello(1, "editor", "Ada", room="jam", revision=5, operation="o"),
         m.Edit("o", CHANGES),
@@ -58,7 +61,10 @@ MUSE = Performer("Muse", 256.0, {"TP9": "temporal"}, "microvolts", {"calm": "no 
         m.Status(1, "Muse", (MUSE,), True),
         m.SetSham(True),
         m.Picture("n", "j", "blob", "image/png", b"\x00\xff{}"),
-        m.Result("j", 2, RESOLVED, b""),
+        m.Result("j", 2, RESOLVED, b"", "f"),
+        m.Run("j", 2, replace(RESOLVED, loras=(Lora("ink", 0.5),), depth="cd"), JOB.modulation),
+        m.Preview("j", b"\xff\xd8\xff", 2, "n"),
+        m.Pulling("j", 2, "large", 5, 10**10),
         m.Error("code", "message", {"value": 3}),
     ],
     ids=lambda message: type(message).__name__,

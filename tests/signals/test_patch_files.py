@@ -30,7 +30,7 @@ def test_a_file_gives_its_rules_and_the_defaults_for_the_rest(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("line", "field", "words"),
     [
-        ('target = "speed"', "target", ["rule 1", "'speed'", "guidance, strength, blend, seed", "(moss)"]),
+        ('target = "speed"', "target", ["rule 1", "'speed'", "guidance, strength, blend, variation, seed", "(moss)"]),
         ('feature = "alhpa"', "feature", ["'alhpa'", "'alpha'", "engage"]),
         ('feature = "alpha.fronal"', "feature", ["'alpha.fronal'", "'frontal'"]),
         ('feature = "engage.frontal"', "feature", ["'engage'", "by region"]),

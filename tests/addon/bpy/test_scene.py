@@ -65,6 +65,41 @@ def test_a_broken_picture_does_no_harm() -> None:
     assert tuple(image.pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01)
 
 
+def texture(ident: str = "n1") -> bpy.types.Image | None:
+    return cards.find("picture", ident).data.materials[0].node_tree.nodes["Alphaloom Picture"].image
+
+
+def test_a_preview_is_seen_and_the_cards_own_picture_comes_back() -> None:
+    put()
+    cards.show_preview("n1", png((255, 0, 0)))
+    assert tuple(texture().pixels[:3]) == pytest.approx((1, 0, 0), abs=0.01) and cards.shown_blob("n1") == ""
+    cards.hide_preview("n1")
+    assert texture() is None and not bpy.data.images
+    cards.show_picture("n1", "blob1", png((0, 0, 255)))
+    cards.show_preview("n1", png((255, 0, 0)))
+    cards.show_preview("n1", png((0, 255, 0)))
+    assert tuple(texture().pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01) and cards.shown_blob("n1") == "blob1"
+    cards.hide_preview("n1")
+    assert tuple(texture().pixels[:3]) == pytest.approx((0, 0, 1), abs=0.01)
+    cards.show_preview("n1", png((255, 0, 0)))
+    cards.show_picture("n1", "blob2", png((0, 255, 0)))
+    assert tuple(texture().pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01) and len(bpy.data.images) == 1
+    cards.show_preview("n1", png((255, 0, 0)))
+    cards.remove("n1")
+    assert not bpy.data.images
+    cards.show_preview("n1", png((255, 0, 0)))
+    assert not bpy.data.images
+
+
+def test_a_preview_is_not_in_a_saved_file(tmp_path) -> None:
+    put()
+    cards.show_picture("n1", "blob1", png((0, 0, 255)))
+    cards.show_preview("n1", png((255, 0, 0)))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "map.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "map.blend"))
+    assert tuple(texture().pixels[:3]) == pytest.approx((0, 0, 1), abs=0.01) and len(bpy.data.images) == 1
+
+
 def test_pictures_survive_saving_and_opening(tmp_path) -> None:
     put()
     cards.show_picture("n1", "blob1", png((0, 0, 255)))

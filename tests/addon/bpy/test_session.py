@@ -73,6 +73,80 @@ def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, online: str
     assert session.mirror.state_of("n") == ""
 
 
+def hear(*messages: object) -> None:
+    """As if the broker had said it."""
+    session.connection.inbox.extend(messages)
+
+
+def previews() -> list[bpy.types.Image]:
+    return [image for image in bpy.data.images if image.get("alphaloom_preview") == "n"]
+
+
+def running(job: str, state: str = "running") -> m.JobChanged:
+    return m.JobChanged(model.Job(job, "n", state, 1))
+
+
+def test_a_running_jobs_previews_are_seen_until_it_is_done_or_fails(online: str, ticks) -> None:
+    session.put(model.Node("n", "red marble", settings=SMALL))
+    ticks(settled)
+    hear(m.Preview("j", b"jpeg", 1, "n"))  # of a job that nobody has heard of
+    hear(running("j"), m.Preview("j", b"jpeg", 1, "n"), m.Preview("j", b"newer", 1, "n"))
+    ticks(lambda: len(previews()) == 1)
+    hear(running("k"), running("j", "cancelled"))
+    ticks(lambda: not session.mirror.runs("j"))
+    assert previews()  # the other one goes on
+    hear(running("k", "failed"))
+    ticks(lambda: not previews())
+    hear(running("l"), m.Preview("l", b"jpeg", 1, "n"))
+    ticks(lambda: len(previews()) == 1)
+    hear(running("l", "done"))
+    ticks(lambda: not session.mirror.runs("l"))
+    assert previews()
+    hear(m.Picture("n", "l", "blob", "image/png", b"png"))
+    ticks(lambda: cards.shown_blob("n") == "blob")
+    assert not previews()
+
+
+def test_a_lost_connection_leaves_no_preview_behind(online: str, ticks) -> None:
+    session.put(model.Node("n", "red marble", settings=SMALL))
+    ticks(settled)
+    hear(running("j"), m.Preview("j", b"jpeg", 1, "n"))
+    ticks(lambda: len(previews()) == 1)
+    session.close()
+    session.open(online)
+    ticks(lambda: session.mirror.loaded and not previews())
+
+
+def test_the_caption_says_which_model_is_pulled(online: str, ticks) -> None:
+    session.put(model.Node("n", settings=SMALL))
+    ticks(settled)
+    hear(running("j"), m.Pulling("j", 1, "sd-turbo", 4, 10))
+    ticks(lambda: cards.find("caption", "n").data.body == "pulling sd-turbo 40 %")
+
+
+def test_the_panel_has_scheduler_tiling_and_variation(other: Other, ticks) -> None:
+    session.put(model.Node("n", settings=model.Settings(scheduler="lcm", tiling="x", variation=0.25, variation_seed=7)))
+    other.until(lambda: other.node("n").settings.scheduler == "lcm")
+    panel = card().alphaloom
+    assert (panel.scheduler, panel.tiling, panel.variation_seed, panel.eeg_in_file) == ("lcm", "x", 7, False)
+    assert panel.variation == pytest.approx(0.25)
+    panel.scheduler, panel.tiling, panel.variation, panel.eeg_in_file = "OWN", "OFF", 0.5, True
+    wanted = model.Settings(variation=0.5, variation_seed=7, eeg_in_file=True)
+    other.until(lambda: other.node("n").settings == wanted)
+    panel.scheduler, panel.tiling = "dpm++_2m_karras", "xy"
+    other.until(lambda: (other.node("n").settings.scheduler, other.node("n").settings.tiling) == ("dpm++_2m_karras", "xy"))
+
+
+def test_the_panel_has_the_nodes_model(other: Other, ticks) -> None:
+    session.put(model.Node("n", settings=model.Settings(model="sd-turbo")))
+    other.until(lambda: other.node("n").settings.model == "sd-turbo")
+    assert card().alphaloom.model == "sd-turbo"
+    card().alphaloom.model = "somebody/else"
+    other.until(lambda: other.node("n").settings.model == "somebody/else")
+    card().alphaloom.model = ""
+    other.until(lambda: other.node("n").settings == model.Settings())
+
+
 def test_cards_that_are_dragged_together_move_for_everybody_as_one_operation(other: Other, ticks) -> None:
     session.put(model.Node("n"), model.Node("k", x=2))
     other.until(lambda: other.node("k").x == 2)
@@ -258,6 +332,27 @@ def test_undo_in_the_middle_of_a_session_does_no_harm(online: str, ticks) -> Non
     assert cards.find("card", "n").alphaloom.prompt == "y"
 
 
+def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(programs, online: str, ticks) -> None:
+    programs.edge(online)
+    session.put(model.Node("n", "red marble", settings=SMALL))
+    ticks(settled)
+    bpy.ops.ed.undo_push(message="no picture")
+    hear(running("j"), m.Preview("j", b"jpeg", 1, "n"))
+    ticks(lambda: len(previews()) == 1)
+    bpy.ops.ed.undo_push(message="a preview")
+    hear(running("j", "cancelled"))
+    session.generate("n")
+    ticks(lambda: cards.shown_blob("n") != "" and not previews())
+    blob = cards.shown_blob("n")
+    bpy.ops.ed.undo_push(message="the picture")
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo):  # to the preview, before it, and to it again
+        step()
+        assert not previews()
+        assert cards.shown_blob("n") == ""
+        ticks(lambda: cards.shown_blob("n") == blob)
+        assert not previews()
+
+
 def test_registering_again_and_again_leaves_no_trace() -> None:
     addon.unregister()
     before = set(dir(bpy.types)), set(dir(bpy.types.Object)), set(dir(bpy.types.Scene))
@@ -265,7 +360,8 @@ def test_registering_again_and_again_leaves_no_trace() -> None:
         addon.register()
         addon.unregister()
     assert (set(dir(bpy.types)), set(dir(bpy.types.Object)), set(dir(bpy.types.Scene))) == before
-    from addon.session import _timer
+    from addon.session import _HANDLERS, _timer
 
     assert not bpy.app.timers.is_registered(_timer)
+    assert not any(handler in getattr(bpy.app.handlers, name) for name, handler in _HANDLERS)
     addon.register()

@@ -80,6 +80,9 @@ async def test_a_job_says_where_it_stands_and_how_far_it_is(broker: Served) -> N
         places = [(await broker.http.get(f"/v1/jobs/{id}")).json()["place"] for id in ("a", "b", "c")]
         assert places == [None, {"position": 1, "seconds": None}, {"position": 2, "seconds": None}]
         assert (await broker.http.get("/v1/jobs/a")).json()["progress"] == {"step": 1, "steps": 2}
+        await edge.say(m.Pulling("a", run.attempt, "large", 5, 10))
+        await peer.hear(m.Pulling)
+        assert (await broker.http.get("/v1/jobs/a")).json()["pulling"] == {"model": "large", "received": 5, "size": 10}
 
 
 async def test_a_job_is_cancelled_and_one_that_has_ended_is_answered_as_it_is(broker: Served) -> None:

@@ -41,10 +41,10 @@ async def test_while_nothing_can_be_kept_it_is_not_well(broker: Served) -> None:
 
 
 async def test_edges_are_listed_and_told_to_finish(broker: Served) -> None:
-    async with joined(broker.ws, "edge", name="one", model="m", models=("n",), max_side=512, slots=2) as edge:
+    async with joined(broker.ws, "edge", name="one", model="m", models={"n": "f"}, max_side=512, slots=2) as edge:
         await edge.hear(m.Hello)
         (view,) = (await broker.http.get("/v1/edges")).json()
-        assert (view["name"], view["models"], view["slots"], view["draining"]) == ("one", ["m", "n"], 2, False)
+        assert (view["name"], view["models"], view["slots"], view["draining"]) == ("one", {"m": "", "n": "f"}, 2, False)
         assert (await broker.http.post("/v1/edges/one/drain")).json()[0]["draining"]
         await edge.hear(m.Drain)
     assert problem(await broker.http.post("/v1/edges/nowhere/drain")) == (404, "unknown_edge")

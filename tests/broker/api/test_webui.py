@@ -15,10 +15,11 @@ import pytest
 import requests
 from conftest import PYTHON, ROOT, Programs
 from peers import Peer, get, joined, send
-from picture_files import png
+from picture_files import jpeg, png, saved
 from PIL import Image
 from webuiapi import WebUIApi
 
+from broker.api import webui_forms
 from protocol import messages as m
 
 SIDE = 64
@@ -103,7 +104,7 @@ def test_webuiapi_paints_anew_what_the_mask_says_and_the_rest_keeps_its_very_pix
     kept = (mask == 0) != bool(invert)
     assert np.array_equal(pixels(made.image)[kept], noise[kept])
     assert not np.array_equal(pixels(made.image)[~kept], noise[~kept])
-    assert {"mask_blur", "sampler_name", "inpaint_full_res"} <= set(made.info["not_used"])
+    assert {"mask_blur", "inpaint_full_res"} <= set(made.info["not_used"])
 
 
 async def test_webuiapi_in_its_async_mode(studio: str) -> None:
@@ -113,15 +114,17 @@ async def test_webuiapi_in_its_async_mode(studio: str) -> None:
 
 def test_what_webuiapi_asks_about_models_and_the_like(studio: str) -> None:
     client = api(studio)
-    assert client.util_get_model_names() == ["texture-tiny"]
+    assert {"texture-tiny", "sd-turbo"} <= set(client.util_get_model_names())  # the one that is loaded, one to be pulled
     assert client.util_get_current_model() == "texture-tiny"
-    client.util_set_model("texture")
+    client.util_set_model("texture-tin")
     assert client.get_options()["sd_model_checkpoint"] == "texture-tiny"
-    assert client.util_get_sampler_names() == ["Automatic"] and client.util_get_scheduler_names() == ["automatic"]
+    assert {"Automatic", "Euler a", "DPM++ 2M", "LCM"} <= set(client.util_get_sampler_names())
+    assert client.util_get_scheduler_names() == ["automatic", "karras", "uniform"]
+    assert "lcm-lora-sd1" in [lora["name"] for lora in client.get_loras()]
     client.util_wait_for_ready()
     client.refresh_checkpoints()
     assert client.get_scripts() == {"txt2img": [], "img2img": []}
-    for ask in (client.get_upscalers, client.get_sd_vae, client.get_loras, client.get_face_restorers, client.get_prompt_styles):
+    for ask in (client.get_upscalers, client.get_sd_vae, client.get_face_restorers, client.get_prompt_styles):
         assert ask() == []
     assert client.get_embeddings()["loaded"] == {} and client.get_memory() and client.get_cmd_flags() == {}
 
@@ -136,7 +139,7 @@ def broker(start_programs: Callable[[], Programs], tmp_path_factory: pytest.Temp
 
 @asynccontextmanager
 async def edge(broker: str, **more: Any) -> AsyncIterator[Peer]:
-    more = {"model": "m-one", "models": ("m-two",), "max_side": 512} | more
+    more = {"model": "m-one", "models": {"m-two": ""}, "max_side": 512} | more
     async with joined(broker, "edge", name="hands", **more) as peer:
         await peer.hear(m.Hello)
         yield peer
@@ -162,7 +165,8 @@ async def test_what_is_asked_is_what_the_edge_gets(broker: str) -> None:
                 cfg_scale=3.5,
                 seed=11,
                 override_settings={"sd_model_checkpoint": "m-two", "CLIP_stop_at_last_layers": 2},
-                sampler_name="Euler a",
+                sampler_name="DPM++ 3M SDE",
+                scheduler="exponential",
                 styles=["oil"],
                 seed_resize_from_h=0,
                 unheard_of=1,
@@ -176,7 +180,9 @@ async def test_what_is_asked_is_what_the_edge_gets(broker: str) -> None:
     assert (request.steps, request.guidance, request.seed, request.model) == (9, 3.5, 11, "m-two")
     assert status == 200 and base64.b64decode(made["images"][0]) == png(SIDE, SIDE)
     info = json.loads(made["info"])
-    assert info["not_used"] == ["override_settings.CLIP_stop_at_last_layers", "sampler_name", "styles", "unheard_of"]
+    assert info["not_used"] == [
+        "override_settings.CLIP_stop_at_last_layers", "sampler_name", "scheduler", "styles", "unheard_of"
+    ]  # fmt: skip
     assert info["jobs"] == [run.job]
 
 
@@ -194,6 +200,9 @@ async def test_what_is_asked_is_what_the_edge_gets(broker: str) -> None:
         ("txt2img", {"prompt": ["x"]}, "invalid_request"),
         ("txt2img", {"prompt": "\ud800"}, "invalid_request"),
         ("txt2img", {"prompt": "x" * 5000}, "bad_value"),
+        ("txt2img", {"subseed_strength": 1.5}, "bad_value"),
+        ("txt2img", {"subseed": 2**31, "subseed_strength": 0.5}, "bad_value"),
+        ("txt2img", {"prompt": "x <lora:ink:much>"}, "bad_lora"),
         ("txt2img", {"script_name": "X/Y/Z plot"}, "unknown_script"),
         ("txt2img", {"alwayson_scripts": {"ControlNet": {"args": [1]}}}, "unknown_script"),
         ("txt2img", {"override_settings": {"sd_model_checkpoint": "m-three"}}, "unknown_model"),
@@ -250,6 +259,55 @@ async def test_a_chosen_model_is_the_callers_next_jobs(broker: str) -> None:
         await asking(broker, "options", sd_model_checkpoint="")
         assert get(broker, "/sdapi/v1/options")["sd_model_checkpoint"] == "m-one"
         assert [model["title"] for model in get(broker, "/sdapi/v1/sd-models")] == ["m-one", "m-two"]
+
+
+async def test_samplers_tiling_variation_and_loras_are_what_the_edge_gets(broker: str) -> None:
+    asked = {
+        "prompt": "a <lora:ink:0.5>",
+        "sampler_name": "DPM++ 2M",
+        "seed": 5,
+        "subseed": 9,
+        "subseed_strength": 0.25,
+        "batch_size": 2,
+        "tiling": True,
+    }
+    runs = []
+    async with edge(broker, slots=2) as peer:
+        asking_for = asyncio.create_task(asking(broker, **asked))
+        for _ in range(2):
+            runs.append(await peer.hear(m.Run))
+        for run in runs:
+            await finish(peer, run)
+        info = json.loads((await asking_for)[1]["info"])
+    requests = sorted((run.request for run in runs), key=lambda one: one.variation_seed)
+    first = requests[0]
+    assert first.phrases[0].text == "a" and [(lora.id, lora.weight) for lora in first.loras] == [("ink", 0.5)]
+    assert (first.scheduler, first.tiling, first.variation) == ("dpm++_2m_karras", "xy", 0.25)
+    assert [(one.seed, one.variation_seed) for one in requests] == [(5, 9), (5, 10)]
+    assert info["all_seeds"] == [5, 5] and info["all_subseeds"] == [9, 10] and info["subseed_strength"] == 0.25
+    assert info["sampler_name"] == "DPM++ 2M Karras" and not info["not_used"] and info["prompt"] == asked["prompt"]
+    said = info["infotexts"][0]
+    assert said.startswith("a <lora:ink:0.5>\n") and "Variation seed: 9, Variation seed strength: 0.25, Tiling: True" in said
+
+
+def test_a_subseed_that_plays_no_part_makes_no_request_another() -> None:
+    fields = {"prompt": "a", "seed": 5, "batch_size": 2}
+    plain, again, asked = (webui_forms.requests(webui_forms.Txt2Img(**fields, **more), "") for more in ({}, {}, {"subseed": 9}))
+    assert plain == again == asked and [one.seed for one in plain] == [5, 6]
+
+
+async def test_a_preview_is_seen_while_it_is_made(broker: str) -> None:
+    async with edge(broker) as peer, joined(broker, name="local") as client:
+        asked = asyncio.create_task(asking(broker))
+        run = await peer.hear(m.Run)
+        await peer.say(m.Preview(run.job, jpeg(32, 32), run.attempt))
+        await client.hear(m.Preview)
+        seen = get(broker, "/sdapi/v1/progress")["current_image"]
+        assert base64.b64decode(seen) == jpeg(32, 32)
+        assert get(broker, "/sdapi/v1/progress?skip_current_image=true")["current_image"] is None
+        await finish(peer, run)
+        await asked
+    assert get(broker, "/sdapi/v1/progress")["current_image"] is None
 
 
 async def test_progress_goes_from_nothing_to_nothing(broker: str) -> None:
@@ -360,6 +418,29 @@ async def test_a_transparent_mask_says_by_what_is_opaque(broker: str) -> None:
         assert (await asked)[0] == 200
     seen = await fetched(broker, run.request.mask)
     assert run.request.task == "inpaint" and (seen.getpixel((1, 1)), seen.getpixel((30, 30))) == (255, 0)
+
+
+@pytest.mark.parametrize(("mode", "size"), [(0, (20, 40)), (1, (SIDE, SIDE)), (2, (SIDE, SIDE)), (3, (20, 40))])
+async def test_a_source_and_its_mask_are_turned_upright_and_of_one_size(broker: str, mode: int, size: tuple[int, int]) -> None:
+    source = Image.new("RGB", (40, 20), "blue")
+    source.paste("red", (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter: what is on the left is on top
+    out = io.BytesIO()
+    source.save(out, "JPEG", exif=exif, quality=95)
+    mask = Image.new("L", (10, 20))
+    mask.paste(255, (0, 0, 10, 10))
+    async with edge(broker) as peer:
+        sent = {"init_images": [base64_of(out.getvalue())], "mask": base64_of(saved(mask)), "resize_mode": mode}
+        asked = asyncio.create_task(asking(broker, "img2img", **sent))
+        run = await peer.hear(m.Run)
+        await finish(peer, run)
+        assert (await asked)[0] == 200
+    (seen, masked) = [await fetched(broker, blob) for blob in (run.request.source, run.request.mask)]
+    assert seen.size == masked.size == size and not seen.getexif().get(0x0112)
+    middle, top, bottom = size[0] // 2, size[1] // 4, size[1] * 3 // 4
+    assert seen.getpixel((middle, top))[0] > 200 and seen.getpixel((middle, bottom))[2] > 200
+    assert (masked.getpixel((middle, top)), masked.getpixel((middle, bottom))) == (255, 0)
 
 
 # -- with tokens --

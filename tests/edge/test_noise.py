@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from edge.conditioning import slerp
+from edge import noise
+from edge.noise import slerp
 
 
 def test_slerp_starts_and_ends_where_it_should() -> None:
@@ -26,3 +27,19 @@ def test_lengths_go_straight_from_one_to_the_other() -> None:
 def test_parallel_and_empty_vectors_do_no_harm(other: float) -> None:
     a = torch.ones(1, 2, 4)
     assert torch.isfinite(slerp(a, a * other, 0.5)).all()
+
+
+SHAPE = (1, 4, 8, 8)
+
+
+def test_noise_between_two_seeds_stays_as_long_as_noise_is() -> None:
+    start, middle, end = (noise.between(1, 2, t, SHAPE) for t in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(start, noise.of_seed(1, SHAPE)[0])
+    torch.testing.assert_close(end, noise.of_seed(2, SHAPE)[0])
+    assert middle.norm().item() == pytest.approx((start.norm().item() + end.norm().item()) / 2, rel=1e-4)
+
+
+def test_the_generator_goes_on_where_the_noise_ended() -> None:
+    plain = torch.Generator().manual_seed(3)
+    torch.randn(SHAPE, generator=plain)
+    torch.testing.assert_close(torch.randn(4, generator=noise.generator(3, SHAPE)), torch.randn(4, generator=plain))

@@ -1,0 +1,1 @@
+"""Models: which this machine has, where others come from, and bringing them here."""

@@ -1,0 +1,169 @@
+"""A model's components, loaded once, and the pipelines over them: three tasks, each with a ControlNet or without.
+
+The stock pipelines draw the noise and encode the source themselves, anew each time. Ours are the same classes with what
+prepares latents replaced: it takes those that are held.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoPipelineForImage2Image,
+    AutoPipelineForInpainting,
+    AutoPipelineForText2Image,
+    StableDiffusionPipeline,
+)
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from protocol.errors import AlphaloomError
+
+from . import memory
+from .device import Device
+
+KINDS: dict[str, Any] = {
+    "txt2img": AutoPipelineForText2Image,
+    "img2img": AutoPipelineForImage2Image,
+    "inpaint": AutoPipelineForInpainting,
+}
+
+
+class Held:
+    """Beside a stock pipeline's class. All are latents, (samples, channels, h, w)."""
+
+    noise: torch.Tensor
+    source: torch.Tensor
+    masked: torch.Tensor
+    """What an inpainting model sees of the source."""
+    scheduler: Any
+
+
+class HeldImg2Img(Held):
+    def prepare_latents(self, image: torch.Tensor, timestep: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        return self.scheduler.add_noise(self.source, self.noise, timestep)
+
+
+class HeldInpaint(Held):
+    def prepare_latents(
+        self,
+        *_: Any,
+        timestep: torch.Tensor,
+        is_strength_max: bool = True,
+        return_noise: bool = False,
+        return_image_latents: bool = False,
+        **__: Any,
+    ) -> tuple[torch.Tensor, ...]:
+        if is_strength_max:
+            latents = self.noise * self.scheduler.init_noise_sigma
+        else:
+            latents = self.scheduler.add_noise(self.source, self.noise, timestep)
+        return (latents, *([self.noise] if return_noise else []), *([self.source] if return_image_latents else []))
+
+    def prepare_mask_latents(self, mask: torch.Tensor, *more: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        is_guided = more[-1]
+        small = torch.nn.functional.interpolate(mask, size=self.noise.shape[-2:]).to(self.noise)
+        return (torch.cat([small, small]), torch.cat([self.masked, self.masked])) if is_guided else (small, self.masked)
+
+
+class Pipelines:
+    """Raises AlphaloomError `unsupported_model` when the model cannot be loaded."""
+
+    def __init__(self, source: str, device: Device):
+        diffusers_logging.set_verbosity_error()
+        diffusers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
+        self.device = device
+        try:
+            self.first = _kind(source).from_pretrained(
+                source, dtype=device.dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+            )
+            self._made = {("txt2img", None): self.first}
+            for task in KINDS:
+                self.of(task)
+        except Exception as problem:  # diffusers, transformers and the hub each raise their own kinds
+            if memory.is_out_of_memory(problem):
+                raise AlphaloomError("out_of_memory", "The model does not fit this machine's memory.") from None
+            reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+            raise AlphaloomError(
+                "unsupported_model",
+                f"Cannot load {_name(source)!r}: {reason}. It must be a Stable Diffusion or SDXL in diffusers format "
+                "with safetensors weights.",
+            ) from None
+        self.first.set_progress_bar_config(disable=True)
+        self.unet, self.vae, self.scheduler = self.first.unet, self.first.vae, self.first.scheduler
+        if device.channels_last:
+            self.unet.to(memory_format=torch.channels_last)
+            self.vae.to(memory_format=torch.channels_last)
+        if device.dtype == torch.float16 and self.vae.config.get("force_upcast"):
+            self.vae.to(torch.float32)  # such an autoencoder overflows: black pictures
+        self.only_inpaints = self.unet.config.in_channels == 9
+
+    def of(self, task: str, controlnet: Any = None) -> Any:
+        """The pipeline of a task, over the components that are there."""
+        key = (task, controlnet)
+        if key not in self._made:
+            more = {} if controlnet is None else {"controlnet": controlnet}
+            pipeline = KINDS[task].from_pipe(self.first, **more)
+            if held := {"img2img": HeldImg2Img, "inpaint": HeldInpaint}.get(task):
+                # `from_pipe` of a class of our own would cast every component to its own dtype.
+                pipeline.__class__ = type(f"Held{type(pipeline).__name__}", (held, type(pipeline)), {})
+            pipeline.set_progress_bar_config(disable=True)
+            self._made[key] = pipeline
+        return self._made[key]
+
+    def forget(self, kept: Collection[Any]) -> list[Any]:
+        """Drop the pipelines of ControlNets that are not kept any longer; those."""
+        gone = [key for key in self._made if key[1] is not None and not any(key[1] is one for one in kept)]
+        return [self._made.pop(key) for key in gone]
+
+    def all(self) -> list[Any]:
+        return list(self._made.values())
+
+    # -- pictures and latents --
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Latents (1, 4, h/8, w/8) of a picture (1, 3, h, w) in -1..1; the autoencoder's mean, no sample."""
+        found = self.vae.encode(pixels.to(self.device.name, self.vae.dtype))
+        latents = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
+        mean, scale = self._scaling(latents)
+        return (latents - mean) * scale
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Pictures (n, 3, h, w), float32, 0..1, of latents (n, 4, h/8, w/8). What cannot be told is not finite."""
+        mean, scale = self._scaling(latents)
+        latents = latents / scale + mean
+        decoded = self.vae.decode(latents.to(self.vae.dtype), return_dict=False)[0].float()
+        if self.vae.dtype != torch.float32 and torch.isfinite(latents).all() and not torch.isfinite(decoded).all():
+            half = self.vae.dtype
+            self.vae.to(torch.float32)  # it overflows in half precision
+            decoded = self.vae.decode(latents.float(), return_dict=False)[0]
+            self.vae.to(half)  # the next picture is made as if this had not been
+        return (decoded / 2 + 0.5).clamp(0, 1)
+
+    def _scaling(self, latents: torch.Tensor) -> tuple[Any, Any]:
+        """The mean, and the factor, that the UNet's latents are apart from the autoencoder's."""
+        config = self.vae.config
+        mean, deviation = config.get("latents_mean"), config.get("latents_std")
+        if mean is None or deviation is None:
+            return 0.0, config.scaling_factor
+        return _channels(mean, latents), config.scaling_factor / _channels(deviation, latents)
+
+
+def _name(source: str) -> str:
+    """What people call a model's folder. Where it is stays here: brokers hear this."""
+    return Path(source).name.replace("@", "/")  # as edge.models.pull.folder_name
+
+
+def _kind(source: str) -> Any:
+    """What loads a model's folder. An LCM's own pipeline has no other tasks; its parts are a Stable Diffusion's."""
+    index = json.loads((Path(source) / "model_index.json").read_text(encoding="utf-8"))
+    return StableDiffusionPipeline if index.get("_class_name") == "LatentConsistencyModelPipeline" else KINDS["txt2img"]
+
+
+def _channels(values: list[float], like: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
