@@ -28,6 +28,7 @@ from protocol.model import ResolvedRequest
 
 from . import compiling, inputs, memory, metadata, noise, schedulers, tiling
 from .adapters import Adapters
+from .autoencoder import Autoencoder
 from .conditioning import Conditioner, Conditioning
 from .device import Device
 from .models.shelf import Model, fingerprint, weights_hash
@@ -110,8 +111,9 @@ class Engine:
         self._adapters = Adapters(self._pipelines.first, device)
         self._folder_of = folder_of or _nowhere
         self._conditioner = lru_cache(4)(lambda loras: Conditioner(self._pipelines.first))
+        self._autoencoder = Autoencoder(self._pipelines.vae, device)
         self._latents_of = lru_cache(SOURCES)(self._encode)
-        self._previewer = Previewer(self._pipelines.vae, device, self._pipelines.vae.config.scaling_factor)
+        self._previewer = Previewer(self._autoencoder)
         if device.compile:
             compiling.prepare(self._pipelines.first)
         self._own_scheduler = schedulers.name_of(self._pipelines.scheduler)
@@ -269,7 +271,7 @@ class Engine:
             callback_on_step_end=steps,
             output_type="latent",
         ).images
-        return self._pictures(batch, self._pipelines.decode(latents))
+        return self._pictures(batch, self._autoencoder.decode(latents))
 
     def _pipeline(self, batch: Sequence[Prepared]) -> tuple[Any, dict[str, Any]]:
         """The task's pipeline, and what it is called with beyond what all share."""
@@ -317,7 +319,7 @@ class Engine:
     def _encode(self, pixels: bytes, size: tuple[int, int], tiling: str, rung: int) -> torch.Tensor:
         """Latents of an RGB picture (height, width); tiling and rung are as they are now."""
         picture = Image.frombytes("RGB", (size[1], size[0]), pixels)
-        return self._pipelines.encode(_pixels([picture])).to(self.device.dtype)
+        return self._autoencoder.encode(_pixels([picture])).to(self.device.dtype)
 
     def _there(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self.device.name, self.device.dtype)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from .device import Device
+from .autoencoder import Autoencoder
 
 LONGEST = 128
 """Pixels of a preview's longer side, at most."""
@@ -25,9 +25,8 @@ class Previewer:
     its first use, by encoding six smooth colour fields of 64² pixels.
     """
 
-    def __init__(self, vae: Any, device: Device, scaling: float):
-        """`scaling` is what the pipeline multiplies the VAE's latents by."""
-        self._vae, self._device, self._scaling = vae, device, scaling
+    def __init__(self, autoencoder: Autoencoder):
+        self._autoencoder = autoencoder
         self._map: torch.Tensor | None = None
 
     @torch.inference_mode()
@@ -51,7 +50,7 @@ class Previewer:
     def _fitted(self) -> torch.Tensor:
         """(channels + 1, 3): colours in 0..1 are latents @ map[:-1] + map[-1]."""
         fields = _smooth_fields()
-        latents = self._encoded(fields * 2 - 1).float().cpu()
+        latents = self._autoencoder.encode(fields * 2 - 1).float().cpu()
         colours = F.interpolate(fields, latents.shape[-2:], mode="area")
         # At its borders a VAE sees what is not there.
         points, colours = (of[..., 1:-1, 1:-1].movedim(1, -1).flatten(0, 2) for of in (latents, colours))
@@ -60,24 +59,6 @@ class Previewer:
             return torch.cat([torch.zeros(points.shape[1], 3), torch.full((1, 3), 0.5)])
         # Of several equally good maps the smallest: an untrained VAE may not use all of its channels.
         return torch.linalg.lstsq(known.double(), colours.double(), driver="gelsd").solution.float()
-
-    def _encoded(self, pictures: torch.Tensor) -> torch.Tensor:
-        vae, dtype = self._vae, self._vae.dtype
-        # SDXL's VAE overflows in half precision, and says so.
-        upcast = dtype == torch.float16 and getattr(vae.config, "force_upcast", False)
-        try:
-            if upcast:
-                vae.to(torch.float32)
-            found = vae.encode(pictures.to(self._device.name, torch.float32 if upcast else dtype))
-        finally:
-            if upcast:
-                vae.to(dtype)
-        latents = found.latents if hasattr(found, "latents") else found.latent_dist.mode()
-        mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
-        if mean is not None and std is not None:
-            mean, std = (torch.tensor(of, device=latents.device).view(1, -1, 1, 1) for of in (mean, std))
-            latents = (latents - mean) / std
-        return latents * self._scaling
 
 
 def _smooth_fields() -> torch.Tensor:

@@ -321,21 +321,21 @@ def test_the_end_of_a_long_prompt_counts(engine: Engine) -> None:
 
 
 def test_what_is_not_finite_is_an_error_and_not_a_black_picture(engine: Engine, monkeypatch) -> None:
-    monkeypatch.setattr(engine._pipelines, "decode", lambda latents: torch.full((1, 3, 128, 128), math.nan))
+    monkeypatch.setattr(engine._autoencoder, "decode", lambda latents: torch.full((1, 3, 128, 128), math.nan))
     with pytest.raises(AlphaloomError) as caught:
         made(engine, ASK)
     assert caught.value.code == "not_finite"
 
 
 def test_a_batch_that_is_too_large_is_made_one_by_one(engine: Engine, monkeypatch) -> None:
-    decode = engine._pipelines.decode
+    decode = engine._autoencoder.decode
 
     def only_one(latents: torch.Tensor) -> torch.Tensor:
         if len(latents) > 1:
             raise torch.OutOfMemoryError
         return decode(latents)
 
-    monkeypatch.setattr(engine._pipelines, "decode", only_one)
+    monkeypatch.setattr(engine._autoencoder, "decode", only_one)
     monkeypatch.setattr(engine, "_most", {})
     found = engine.make([engine.prepare(Order(replace(ASK, seed=seed))) for seed in (1, 2)])
     assert [one.batch for one in found] == [1, 1]
@@ -343,7 +343,7 @@ def test_a_batch_that_is_too_large_is_made_one_by_one(engine: Engine, monkeypatc
 
 
 def test_one_of_a_batch_that_is_too_large_alone_or_gone_does_the_others_no_harm(engine: Engine, monkeypatch) -> None:
-    decode, calls = engine._pipelines.decode, []
+    decode, calls = engine._autoencoder.decode, []
 
     def only_the_third(latents: torch.Tensor) -> torch.Tensor:
         calls.append(len(latents))
@@ -351,7 +351,7 @@ def test_one_of_a_batch_that_is_too_large_alone_or_gone_does_the_others_no_harm(
             raise torch.OutOfMemoryError
         return decode(latents)
 
-    monkeypatch.setattr(engine._pipelines, "decode", only_the_third)
+    monkeypatch.setattr(engine._autoencoder, "decode", only_the_third)
     monkeypatch.setattr(engine, "_most", {})
     monkeypatch.setattr(engine, "_too_much", {})
     gone = [False]

@@ -25,6 +25,7 @@ from diffusers import (
 )
 from PIL import Image
 
+from edge.autoencoder import Autoencoder
 from edge.device import choose
 from edge.models import shelf
 from edge.previews import LONGEST, Previewer, Watch
@@ -81,7 +82,7 @@ def shown(jpeg: bytes) -> np.ndarray:
 
 def test_a_preview_has_the_colours_of_the_picture() -> None:
     vae = embedded()
-    previewer = Previewer(vae, CPU, vae.config.scaling_factor)
+    previewer = Previewer(Autoencoder(vae, CPU))
     latents = encoded(vae, colours())
     preview = shown(previewer.jpeg(latents))
     assert preview.shape[:2] == latents.shape[1:]
@@ -91,42 +92,42 @@ def test_a_preview_has_the_colours_of_the_picture() -> None:
 
 def test_a_vae_whose_latents_are_normalised_is_understood() -> None:
     vae = untrained()
-    plain = shown(Previewer(vae, CPU, vae.config.scaling_factor).jpeg(encoded(vae, colours())))
+    plain = shown(Previewer(Autoencoder(vae, CPU)).jpeg(encoded(vae, colours())))
     normal = untrained(latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[0.5, 2.0, 1.0, 1.0])
     mean, std = (torch.tensor(of).view(4, 1, 1) for of in (normal.config.latents_mean, normal.config.latents_std))
     scaling = normal.config.scaling_factor
     latents = (encoded(vae, colours()) - mean * scaling) / std
-    assert np.abs(shown(Previewer(normal, CPU, scaling).jpeg(latents)) - plain).mean() < 2
+    assert np.abs(shown(Previewer(Autoencoder(normal, CPU)).jpeg(latents)) - plain).mean() < 2
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (256, 256), (256, 32), (30, 200)])
 def test_it_is_small_and_keeps_its_proportions(size: tuple[int, int]) -> None:
     vae = untrained()
-    height, width = shown(Previewer(vae, CPU, 1.0).jpeg(torch.zeros(4, *size))).shape[:2]
+    height, width = shown(Previewer(Autoencoder(vae, CPU)).jpeg(torch.zeros(4, *size))).shape[:2]
     assert max(height, width) == min(LONGEST, max(size))
     assert height / width == pytest.approx(size[0] / size[1], rel=0.05)
 
 
 def test_latents_that_are_no_numbers_are_a_preview_too() -> None:
-    assert shown(Previewer(untrained(), CPU, 1.0).jpeg(torch.full((4, 8, 8), torch.nan))).shape == (8, 8, 3)
+    assert shown(Previewer(Autoencoder(untrained(), CPU)).jpeg(torch.full((4, 8, 8), torch.nan))).shape == (8, 8, 3)
 
 
 def test_a_vae_that_gives_no_numbers_gives_grey() -> None:
     vae = untrained()
     torch.nn.init.constant_(vae.quant_conv.weight, torch.nan)
-    assert np.abs(shown(Previewer(vae, CPU, 1.0).jpeg(torch.zeros(4, 8, 8))) - 127.5).max() <= 2
+    assert np.abs(shown(Previewer(Autoencoder(vae, CPU)).jpeg(torch.zeros(4, 8, 8))) - 127.5).max() <= 2
 
 
 def test_half_precision_is_understood() -> None:
     vae = embedded()
-    scaling, latents = vae.config.scaling_factor, encoded(vae, colours())
-    exact = shown(Previewer(vae, CPU, scaling).jpeg(latents))
-    half = shown(Previewer(vae.to(torch.bfloat16), CPU, scaling).jpeg(latents.bfloat16()))
+    latents = encoded(vae, colours())
+    exact = shown(Previewer(Autoencoder(vae, CPU)).jpeg(latents))
+    half = shown(Previewer(Autoencoder(vae.to(torch.bfloat16), CPU)).jpeg(latents.bfloat16()))
     assert np.abs(exact - half).mean() < 4 and vae.dtype == torch.bfloat16
 
 
 def test_the_fit_disturbs_nobodys_random_numbers() -> None:
-    previewer = Previewer(untrained(), CPU, 1.0)
+    previewer = Previewer(Autoencoder(untrained(), CPU))
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
