@@ -19,23 +19,21 @@ from bench_turns import Arm
 
 PATCH = """
 name = "bench"
+""" + "".join(
+    # A small gain, and filters that let all through: nothing stays at an end of its way, and no picture is the last one.
+    f"""
 [[rule]]
-feature = "alpha"
-target = "variation"
-amount = 1
+feature = "{feature}"
+target = "{target}"
+amount = {amount}
+gain = 0.3
 deadband = 0
-cutoff = 2
-beta = 1
-slew = 2
-[[rule]]
-feature = "beta"
-target = "(waves)"
-amount = 0.4
-deadband = 0
-cutoff = 2
+cutoff = 5
 beta = 1
 slew = 2
 """
+    for feature, target, amount in (("alpha", "variation", 1), ("theta", "(waves)", 0.4), ("beta", "guidance", 1))
+)
 
 
 def live(quick: bool = False) -> list[dict]:
