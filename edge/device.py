@@ -47,11 +47,15 @@ class Device:
         threads = f" {torch.get_num_threads()} threads" if self.type == "cpu" else ""
         return f"{model} {dtype}{threads}{' compiled' if self.compile else ''}"
 
+    def order(self, module: Any) -> None:
+        """Lay a part of a pipeline out as it is fast here, wherever it is."""
+        if self.channels_last:
+            module.to(memory_format=torch.channels_last)
+
     def place(self, module: Any) -> Any:
         """Put a part of a pipeline here, in this order; its numbers stay what they were loaded as."""
         module.to(self.name)
-        if self.channels_last:
-            module.to(memory_format=torch.channels_last)
+        self.order(module)
         if self.type == "cpu":
             for weights in (*module.parameters(), *module.buffers()):
                 if weights.data_ptr() % _ALIGNED:

@@ -35,6 +35,7 @@ from .models.shelf import Model, fingerprint, weights_hash
 from .orders import Cancelled, Order, Picture
 from .pipelines import Pipelines
 from .previews import Previewer, Watch
+from .versions import versions
 
 log = logging.getLogger("edge")
 
@@ -95,9 +96,9 @@ class Engine:
 
     def __init__(self, model: Model, device: Device, folder_of: Callable[[str], Path] | None = None, rung: int = 0):
         self.model, self.device = model, device
-        self._pipelines = Pipelines(model.source, device)
-        self._ladder = memory.Ladder(self._pipelines.all(), device)
         try:
+            self._pipelines = Pipelines(model.source, device)
+            self._ladder = memory.Ladder(self._pipelines.all(), device)
             self._ladder.start()
         except Exception as problem:
             if not memory.is_out_of_memory(problem):
@@ -201,7 +202,7 @@ class Engine:
             request=picture.request,
             model_hash=self._hash,
             device=self.device.kind,
-            versions=metadata.versions(),
+            versions=versions(),
             batch=picture.batch,
             position=picture.position,
             rung=picture.rung,

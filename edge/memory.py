@@ -69,6 +69,9 @@ class Ladder:
         self._first = next((rung for rung, room in enumerate(rooms) if room <= free_), self.lowest)
         if self._first < OFFLOADED:
             self._place(self._parts)
+        else:
+            for part in self._parts:
+                self._device.order(part)
         self.go(self._first)
 
     def take(self, pipeline: Any) -> None:

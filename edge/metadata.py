@@ -10,8 +10,6 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,8 +25,6 @@ KEY = "alphaloom"
 MAX_TEXT = 256 * 1024
 """Characters of our JSON; a request with two long prompts has a tenth of it."""
 MAX_BATCH = 64
-_LIBRARIES = ("torch", "diffusers", "transformers", "compel", "peft", "numpy", "pillow")
-"""Those that decide a picture's pixels or its file's bytes."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +49,6 @@ class Made:
 
 
 _MADE = pydantic.TypeAdapter(Made)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Of what is installed here."""
-    found = {"alphaloom": str(VERSION)}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def encode(pixels: np.ndarray, made: Made) -> bytes:

@@ -71,13 +71,15 @@ class HeldInpaint(Held):
 
 
 class Pipelines:
-    """Raises AlphaloomError `unsupported_model` when the model cannot be loaded."""
+    """In the CPU's memory, where they were loaded; what puts them elsewhere is `memory`.
+
+    Raises AlphaloomError `unsupported_model` when the model cannot be loaded, and whatever says that it is too large.
+    """
 
     def __init__(self, source: str, device: Device):
         diffusers_logging.set_verbosity_error()
         diffusers_logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
-        self.device = device
         try:
             self.first = _kind(source).from_pretrained(
                 source, dtype=device.dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
@@ -87,7 +89,7 @@ class Pipelines:
                 self.of(task)
         except Exception as problem:  # diffusers, transformers and the hub each raise their own kinds
             if memory.is_out_of_memory(problem):
-                raise AlphaloomError("out_of_memory", "The model does not fit this machine's memory.") from None
+                raise
             reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
             raise AlphaloomError(
                 "unsupported_model",
@@ -96,9 +98,6 @@ class Pipelines:
             ) from None
         self.first.set_progress_bar_config(disable=True)
         self.unet, self.vae, self.scheduler = self.first.unet, self.first.vae, self.first.scheduler
-        if device.channels_last:
-            self.unet.to(memory_format=torch.channels_last)
-            self.vae.to(memory_format=torch.channels_last)
         if device.dtype == torch.float16 and self.vae.config.get("force_upcast"):
             self.vae.to(torch.float32)  # such an autoencoder overflows: black pictures
         self.only_inpaints = self.unet.config.in_channels == 9

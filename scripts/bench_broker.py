@@ -62,11 +62,11 @@ def jobs(quick: bool = False) -> list[dict]:
     """
     plan = QUICK if quick else FULL
     python = environments.main_python()
-    with _broker(python) as (children, address, pid), contextlib.ExitStack() as stack:
+    with empty_broker(python) as (children, address, pid), contextlib.ExitStack() as stack:
         arms = {}
         for name, options in ((figures.OURS, ["--same"]), (figures.NEW, [])):
             command = [python, ARMS / "noop_edge.py", address, "--slots", str(SLOTS), "--model", name, *options]
-            _edge(children, command, name=name)
+            edge_at_work(children, command, name=name)
             arms[name] = stack.enter_context(Arm(name, [python, ARMS / "jobs_client.py", address, name]))
         why = ""
         try:
@@ -94,8 +94,8 @@ def jobs(quick: bool = False) -> list[dict]:
 def pictures(quick: bool = False) -> list[dict]:
     """The embedded model's pictures through the broker, beside the bare diffusers call for the same ones."""
     python = environments.main_python()
-    with _broker(python) as (children, address, _), contextlib.ExitStack() as stack:
-        _edge(children, [python, "-m", "edge", "--broker", address], 600)
+    with empty_broker(python) as (children, address, _), contextlib.ExitStack() as stack:
+        edge_at_work(children, [python, "-m", "edge", "--broker", address], 600)
         ours = stack.enter_context(Arm("client", [python, ARMS / "picture_client.py", address]))
         bare = stack.enter_context(Arm("bare diffusers", [python, ROOT / "scripts/bench_loop.py", "bare"]))
         pairs = []
@@ -111,7 +111,7 @@ def crowd(quick: bool = False) -> list[dict]:
     plan = QUICK if quick else FULL
     python = environments.main_python()
     each = CROWD // CROWD_PROGRAMS
-    with _broker(python) as (_, address, pid), contextlib.ExitStack() as stack:
+    with empty_broker(python) as (_, address, pid), contextlib.ExitStack() as stack:
         arms = [
             stack.enter_context(Arm(f"crowd {n}", [python, ARMS / "crowd.py", address, str(each), str(n * each)]))
             for n in range(CROWD_PROGRAMS)
@@ -135,7 +135,7 @@ def _ask_all(arms: list[Arm], question: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _broker(python: Path) -> Iterator[tuple[processes.Children, str, int]]:
+def empty_broker(python: Path) -> Iterator[tuple[processes.Children, str, int]]:
     """A broker with nothing in it, its address and its process."""
     with tempfile.TemporaryDirectory(prefix="alphaloom-") as folder, processes.Children(Path(folder) / "logs") as children:
         command = [python, "-m", "broker", "0", "--no-eeg", "--data", Path(folder) / "data", "--messages-per-s", "100000"]
@@ -143,7 +143,7 @@ def _broker(python: Path) -> Iterator[tuple[processes.Children, str, int]]:
         yield children, children.await_broker(), pid
 
 
-def _edge(children: processes.Children, command: list[str | Path], seconds: float = 30, name: str = "edge") -> None:
+def edge_at_work(children: processes.Children, command: list[str | Path], seconds: float = 30, name: str = "edge") -> None:
     children.start(name, command)
     children.await_line(name, "at work", seconds)
 

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 import environments
-import processes
+from bench_broker import edge_at_work, empty_broker
 from bench_result import result
 from bench_turns import Arm
 
@@ -118,16 +118,11 @@ def cuda(quick: bool = False) -> list[dict]:
 
 def _rates(device: str, side: int, seconds: float) -> list[dict]:
     python = environments.main_python()
-    with tempfile.TemporaryDirectory(prefix="alphaloom-") as name, processes.Children(Path(name) / "logs") as children:
-        folder = Path(name)
-        subprocess.run([python, ARMS / "turbo.py", folder / "turbo"], check=True, capture_output=True)
-        command = [python, "-m", "broker", "0", "--no-eeg", "--data", folder / "data", "--messages-per-s", "100000"]
-        children.start("broker", command)
-        broker = children.await_broker()
-        children.start("edge", [python, "-m", "edge", "--broker", broker, "--model", folder / "turbo", "--device", device])
-        children.await_line("edge", "at work", 600)
+    with tempfile.TemporaryDirectory(prefix="alphaloom-") as folder, empty_broker(python) as (children, broker, _):
+        subprocess.run([python, ARMS / "turbo.py", folder], check=True, capture_output=True)
+        edge_at_work(children, [python, "-m", "edge", "--broker", broker, "--model", folder, "--device", device], 600)
         with (
-            _arm("bare", folder / "turbo", "--device", device) as bare,
+            _arm("bare", folder, "--device", device) as bare,
             Arm("client", [python, ARMS / "rate_client.py", broker]) as client,
         ):
             ours, alone = [], []

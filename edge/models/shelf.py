@@ -11,15 +11,14 @@ import platform
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from protocol import VERSION
 from protocol.errors import AlphaloomError
 from protocol.manifest import EMBEDDED as EMBEDDED_SOURCE
 from protocol.manifest import Defaults, Entry, Kind, is_id
 
+from ..versions import versions
 from . import pull, safety
 from .fetch import Progress
 from .hub import Hub
@@ -36,7 +35,6 @@ _OWN = Entry(
 STEPS = 25
 """Where nobody says how many."""
 _ENDS = 64 * 1024
-_LIBRARIES = ("torch", "diffusers", "transformers", "compel", "peft", "numpy", "pillow")
 _CALLED: dict[Kind, str] = {"model": "a model", "lora": "a LoRA", "controlnet": "a ControlNet"}
 _UNSUPPORTED: dict[Kind, str] = {
     "model": "unsupported_model",
@@ -336,7 +334,7 @@ def fingerprint(model: Model, device: str) -> str:
     """
     if not Path(model.source).exists():
         return ""
-    made = "\0".join([device, platform.machine(), str(VERSION), *map(version, _LIBRARIES), weights_hash(model)])
+    made = "\0".join([device, platform.machine(), *map(" ".join, versions().items()), weights_hash(model)])
     return hashlib.sha256(made.encode()).hexdigest()
 
 

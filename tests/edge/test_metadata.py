@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from edge import metadata
 from edge.metadata import Made
+from edge.versions import versions
 from protocol.errors import AlphaloomError
 from protocol.model import SCHEDULERS, Lora, Modulation, Move, Phrase, ResolvedRequest
 
@@ -137,7 +138,7 @@ def test_every_scheduler_has_a_name_there() -> None:
 def test_the_versions_are_those_that_are_here() -> None:
     import torch
 
-    assert metadata.versions()["torch"] == torch.__version__
+    assert versions()["torch"] == torch.__version__
 
 
 def test_files_that_say_nothing_are_said() -> None:

@@ -22,6 +22,7 @@ from edge.engine import Engine
 from edge.models.shelf import EMBEDDED, Shelf
 from edge.orders import Order, Picture
 from edge.reproduce import Outcome, reproduce
+from edge.versions import versions
 from protocol.errors import AlphaloomError
 from protocol.model import Lora, Modulation, Move, Phrase, ResolvedRequest
 
@@ -120,7 +121,7 @@ def test_it_is_made_with_the_numbers_and_threads_of_the_first(engine: Engine, sh
 
 
 def test_other_versions_and_devices_are_named(shelf: Shelf, picture: bytes) -> None:
-    story = {"versions": metadata.versions() | {"torch": "1.0", "gone": "2"}, "device": "NVIDIA H200 float32"}
+    story = {"versions": versions() | {"torch": "1.0", "gone": "2"}, "device": "NVIDIA H200 float32"}
     text = said(reproduce(changed(picture, **story), {}, shelf, "cpu"))
     assert f"version of torch: {torch.__version__}; it was 1.0" in text
     assert "version of gone: none; it was 2" in text

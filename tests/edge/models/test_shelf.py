@@ -111,7 +111,7 @@ def test_another_name_size_or_configuration_is_another_fingerprint(folder: Path)
 
 def test_another_version_of_a_library_is_another_fingerprint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = hashed(folder)
-    monkeypatch.setattr(shelf, "version", lambda name: "0")
+    monkeypatch.setattr(shelf, "versions", lambda: {"torch": "0"})
     assert hashed(folder) != before
 
 
