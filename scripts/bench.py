@@ -5,6 +5,8 @@ python3 scripts/bench.py eeg [--quick] [--json FILE]
 python3 scripts/bench.py broker [--quick] [--json FILE]     or a part of it: broker-jobs, broker-pictures, broker-crowd
 python3 scripts/bench.py edge [--quick] [--json FILE]       or edge-pictures, edge-steps, edge-memory; edge-cuda
 python3 scripts/bench.py live [--quick] [--json FILE]
+python3 scripts/bench.py model [--quick] [--json FILE] [--model FOLDER] [--sheet FILE] [--card]
+                                                            or model-autoencoder, -words, -sweeps, -rates, -changes
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import bench_edge
 import bench_eeg
 import bench_eeg_figures
 import bench_live
+import bench_model
 import bench_result
 import environments
 import processes
@@ -35,11 +38,20 @@ def main() -> int:
     parser.add_argument("name", choices=BENCHES)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and cases, to try it")
+    of_model = parser.add_argument_group("model")
+    of_model.add_argument("--model", default="", metavar="FOLDER", help="other weights in the embedded model's place")
+    of_model.add_argument("--sheet", default="", metavar="FILE", help="write a sheet of pictures, as JPEG or PNG")
+    of_model.add_argument("--card", action="store_true", help="write the figures into the model's card")
     options = parser.parse_args()
+    wishes = bench_model.Wishes(options.model, options.sheet, options.card)
+    if wishes != bench_model.Wishes() and not options.name.startswith("model"):
+        parser.error(f"{options.name!r} knows no --model, --sheet or --card")
+    if (wishes.sheet or wishes.card) and options.name != "model":
+        parser.error("--sheet and --card belong to the whole of 'model'")
     processes.end_on_signals()
     try:
         measure, show = BENCHES[options.name]
-        results = measure(options.quick)
+        results = measure(options.quick, wishes) if options.name.startswith("model") else measure(options.quick)
     except (environments.SetupError, processes.ChildError) as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1
@@ -90,6 +102,8 @@ BENCHES = {
     "edge-memory": (bench_edge.memory, bench_result.show),
     "edge-cuda": (bench_edge.cuda, bench_result.show),
     "live": (bench_live.live, bench_result.show),
+    "model": (bench_model.model, bench_result.show),
+    **{name: (measure, bench_result.show) for name, measure in bench_model.PARTS.items()},
 }
 """What measures, and what prints."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -16,7 +17,7 @@ def result(
     return figure | ({"reason": reason} if value is None else {})
 
 
-def percentile(values: list[float], percent: float) -> float | None:
+def percentile(values: Iterable[float], percent: float) -> float | None:
     """The nearest rank's value; None of nothing."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
