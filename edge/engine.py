@@ -160,6 +160,7 @@ class Engine:
             steps=self.model.steps if request.steps is None else request.steps,
             scheduler=request.scheduler or self._own_scheduler,
             guidance=request.guidance if self.model.guidance is None else self.model.guidance,
+            tiling=request.tiling or self.model.tiling,
         )
 
     # -- a batch --

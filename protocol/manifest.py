@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from .errors import AlphaloomError
+from .model import TILINGS, Tiling
 
 Kind = Literal["model", "lora", "controlnet"]
 Origin = Literal["embedded", "hub", "url", "folder", "elsewhere"]
@@ -57,6 +58,8 @@ class Defaults:
     """0: the model was distilled without guidance, and is used without, whatever is asked; negative: not known."""
     side: int = 0
     """Pixels."""
+    tiling: Tiling = ""
+    """As a request's: a model that learnt from seamless pictures makes them unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ def _entry(value: Any) -> Entry:
 
 def _defaults(value: Any, name: str) -> Defaults:
     made = value if isinstance(value, Defaults) else _made(Defaults, value, f"The defaults of {name!r}")
-    if not (0 <= made.steps <= 150 and -1 <= made.guidance <= 30 and 0 <= made.side <= 4096):
+    if not (0 <= made.steps <= 150 and -1 <= made.guidance <= 30 and 0 <= made.side <= 4096 and made.tiling in TILINGS):
         raise _bad(f"The defaults of {name!r} are absurd: {made}.", id=name)
     return made
 

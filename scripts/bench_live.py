@@ -13,7 +13,7 @@ from statistics import median
 
 import environments
 import processes
-from bench_edge import ARMS, EMBEDDED
+from bench_edge import ARMS, AS_IT_IS_USED, EMBEDDED
 from bench_result import percentile, result
 from bench_turns import Arm
 
@@ -59,7 +59,7 @@ def live(quick: bool = False) -> list[dict]:
                 seen = client.ask({"seconds": seconds}, 120)
                 spent, end = [], time.monotonic() + seconds
                 while time.monotonic() < end:
-                    asked = {"case": "new", "number": len(spent), "side": 256, "steps": 12, "guidance": 4.0}
+                    asked = AS_IT_IS_USED | {"case": "new", "number": len(spent)}
                     spent.append(bare.ask(asked))
                 if turn:  # the first one warms up
                     ours.append(seen["pictures"] / seen["seconds"])

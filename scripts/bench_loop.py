@@ -60,11 +60,13 @@ def bare() -> None:
     from diffusers import StableDiffusionPipeline
 
     from edge import device as devices
+    from edge import tiling
 
     device = devices.choose()
     pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "edge/models/texture-tiny", dtype=device.dtype)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         device.place(part)
+    tiling.apply((pipeline.unet, pipeline.vae), "")
     pipeline.set_progress_bar_config(disable=True)
     for question in bench_turns.questions():
         start = time.perf_counter()

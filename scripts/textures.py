@@ -1,341 +1,399 @@
-"""Procedural textures and their captions: the training data of the embedded model.
+"""Procedural textures and what is said of them: the training data of the embedded model.
 
-Every texture is periodic (it tiles), is drawn in two colours by one pattern family, and knows the
-words that describe it. Nothing is downloaded: numpy's generator is the only source.
+Nothing is downloaded: numpy's generator is the only source. What a caption leaves unsaid is what it usually is (the usual
+second colour, no attribute), so that a caption means one kind of picture and not an average of many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
-from scipy.spatial import cKDTree
+from patterns import FIELDS, Array, Rng, paint
 
-Array = np.ndarray
-Rng = np.random.Generator
-
-# sRGB, 0..1. The first name of a colour is the one the classifier-free captions use most.
 COLOURS: dict[str, tuple[float, float, float]] = {
     "black": (0.05, 0.05, 0.06),
-    "white": (0.95, 0.95, 0.93),
+    "white": (0.95, 0.95, 0.94),
     "grey": (0.5, 0.5, 0.51),
     "red": (0.82, 0.08, 0.08),
-    "orange": (0.95, 0.5, 0.06),
-    "yellow": (0.96, 0.86, 0.12),
-    "gold": (0.8, 0.62, 0.2),
-    "green": (0.12, 0.62, 0.16),
-    "teal": (0.05, 0.58, 0.58),
-    "cyan": (0.3, 0.85, 0.93),
-    "blue": (0.1, 0.22, 0.82),
-    "navy": (0.04, 0.08, 0.32),
-    "purple": (0.48, 0.14, 0.68),
-    "pink": (0.96, 0.5, 0.7),
-    "brown": (0.42, 0.24, 0.11),
-    "cream": (0.94, 0.88, 0.72),
+    "orange": (0.95, 0.47, 0.05),
+    "yellow": (0.97, 0.87, 0.1),
+    "gold": (0.76, 0.58, 0.18),
+    "green": (0.12, 0.6, 0.16),
+    "lime": (0.58, 0.88, 0.15),
+    "teal": (0.04, 0.55, 0.55),
+    "cyan": (0.35, 0.85, 0.95),
+    "blue": (0.1, 0.24, 0.84),
+    "navy": (0.04, 0.07, 0.3),
+    "purple": (0.46, 0.13, 0.66),
+    "magenta": (0.88, 0.1, 0.6),
+    "pink": (0.97, 0.6, 0.74),
+    "brown": (0.4, 0.23, 0.1),
+    "cream": (0.94, 0.87, 0.7),
 }
-COLOUR_SYNONYMS = {
-    "grey": ("gray", "silver"),
-    "red": ("crimson", "scarlet"),
-    "gold": ("golden",),
-    "teal": ("turquoise",),
-    "cyan": ("sky blue", "ice blue"),
-    "navy": ("deep blue", "dark blue", "midnight blue"),
-    "purple": ("violet",),
-    "cream": ("beige", "ivory"),
-    "orange": ("amber",),
-    "green": ("emerald",),
+"""sRGB, 0..1."""
+COLOUR_WORDS: dict[str, tuple[str, ...]] = {
+    "black": ("ebony", "obsidian", "jet"),
+    "white": ("snowy", "ivory", "pale"),
+    "grey": ("gray", "silver", "silvery", "ashen", "steel"),
+    "red": ("crimson", "scarlet", "ruby", "blood"),
+    "orange": ("amber", "tangerine"),
+    "yellow": ("lemon", "sunny"),
+    "gold": ("golden", "ochre", "bronze", "brass"),
+    "green": ("emerald", "jade", "mossy"),
+    "lime": ("neon green", "bright green"),
+    "teal": ("turquoise", "sea green"),
+    "cyan": ("sky blue", "ice blue", "light blue", "aqua"),
+    "blue": ("sapphire", "cobalt", "azure"),
+    "navy": ("deep blue", "dark blue", "midnight blue", "indigo"),
+    "purple": ("violet", "lavender", "lilac"),
+    "magenta": ("fuchsia", "hot pink"),
+    "pink": ("rose", "rosy"),
+    "brown": ("chocolate", "umber", "chestnut", "earthen"),
+    "cream": ("beige", "sandy", "tan", "bone"),
 }
+SECOND: dict[str, str] = {
+    "black": "grey",
+    "white": "grey",
+    "grey": "black",
+    "red": "black",
+    "orange": "brown",
+    "yellow": "orange",
+    "gold": "brown",
+    "green": "black",
+    "lime": "green",
+    "teal": "navy",
+    "cyan": "blue",
+    "blue": "navy",
+    "navy": "cyan",
+    "purple": "black",
+    "magenta": "purple",
+    "pink": "magenta",
+    "brown": "black",
+    "cream": "brown",
+}
+"""What goes with a colour where no other is said."""
 FAMILY_WORDS: dict[str, tuple[str, ...]] = {
-    "clouds": ("clouds", "cloudy sky", "mist", "smoke", "fog"),
-    "marble": ("marble", "veined marble", "marble stone"),
-    "wood": ("wood", "wood grain", "timber", "planks"),
-    "cells": ("cells", "pebbles", "bubbles", "honeycomb"),
-    "cracks": ("cracked earth", "cracks", "dry mud", "cracked stone"),
-    "scales": ("scales", "fish scales", "dragon scales"),
-    "checker": ("checker", "checkerboard", "chessboard", "tiles"),
-    "bricks": ("bricks", "brick wall", "wall"),
-    "stripes": ("stripes", "striped fabric", "bands"),
-    "dots": ("dots", "polka dots", "spots"),
-    "waves": ("waves", "ripples", "dunes"),
-    "grass": ("grass", "fur", "hair", "fibres"),
-    "flames": ("flames", "fire", "blaze"),
-    "water": ("water", "water caustics", "pool", "sea"),
+    "clouds": ("clouds", "cloud", "mist", "smoke", "fog", "nebula", "haze"),
+    "marble": ("marble", "veined marble", "marbled stone", "veins"),
+    "wood": ("wood", "wood grain", "timber", "planks", "wooden board"),
+    "cells": ("cells", "pebbles", "bubbles", "honeycomb", "cobblestones", "giraffe"),
+    "cracks": ("cracked earth", "cracks", "dry mud", "cracked stone", "cracked"),
+    "scales": ("scales", "fish scales", "dragon scales", "reptile skin", "roof tiles"),
+    "checker": ("checker", "checkerboard", "chessboard", "checkered", "tiles", "squares"),
+    "bricks": ("bricks", "brick", "brick wall", "wall", "masonry"),
+    "stripes": ("stripes", "striped", "bands", "lines", "bars"),
+    "dots": ("dots", "polka dots", "spots", "circles", "dotted"),
+    "waves": ("waves", "ripples", "dunes", "wavy lines", "ripple"),
+    "grass": ("grass", "reeds", "blades", "straw", "stalks"),
+    "fur": ("fur", "hair", "fibres", "pelt", "coat"),
+    "stars": ("stars", "starry", "sparkles", "glitter", "star"),
+    "flames": ("flames", "fire", "blaze", "flame", "burning"),
+    "water": ("water", "water caustics", "pool", "sea", "caustics"),
+    "fabric": ("fabric", "cloth", "weave", "woven", "basket", "textile"),
+    "rust": ("rust", "rusty metal", "corroded metal", "patina", "rusty"),
 }
 FAMILIES = tuple(FAMILY_WORDS)
-SWIRLING = {"marble", "wood", "grass", "flames", "water"}  # noisy by nature: they need less warping
-# A thing implies a family and colours: what ordinary prompts say.
-THINGS: dict[str, tuple[str, str, str]] = {
-    "moss": ("grass", "green", "brown"),
-    "forest": ("grass", "green", "black"),
-    "meadow": ("grass", "green", "yellow"),
-    "ocean": ("water", "blue", "cyan"),
-    "lagoon": ("water", "teal", "white"),
-    "lava": ("cracks", "black", "orange"),
-    "desert": ("waves", "gold", "brown"),
-    "sunset": ("clouds", "orange", "purple"),
-    "sky": ("clouds", "cyan", "white"),
-    "night": ("clouds", "navy", "black"),
-    "storm": ("clouds", "grey", "navy"),
-    "campfire": ("flames", "orange", "black"),
-    "inferno": ("flames", "red", "yellow"),
-    "coral": ("cells", "pink", "orange"),
-    "oak": ("wood", "brown", "gold"),
-    "ice": ("cracks", "cyan", "white"),
-    "dragon": ("scales", "green", "black"),
-    "snow": ("clouds", "white", "cyan"),
+assert set(FAMILIES) == set(FIELDS)
+
+Thing = tuple[str, str, str, dict[str, float]]
+_THINGS = """
+moss: grass green brown; forest: grass green black; meadow: grass lime green; jungle: grass green navy turbulence+.6
+lawn: grass green lime; hay: grass gold brown; wheat: grass yellow gold; savanna: grass gold green
+garden: grass green lime; ocean: water blue cyan; lagoon: water teal white; lake: water blue white
+river: water teal navy; reef: cells pink teal; rain: water grey navy brightness-.5
+swamp: rust green brown brightness-.4; glacier: cracks cyan white; ice: cracks cyan white; frost: stars white cyan
+snow: clouds white cyan; winter: clouds white grey warmth-.8; blizzard: clouds white grey turbulence+.9
+lava: cracks black orange; magma: cracks brown red; volcano: cracks black red; ember: cells orange black
+desert: waves gold brown; sand: waves cream gold; beach: waves cream cyan; canyon: wood orange brown
+clay: cracks brown cream; sunset: clouds orange purple; dawn: clouds pink orange; sky: clouds cyan white
+heaven: clouds white cyan brightness+.7; night: stars white navy; galaxy: stars white purple; cosmos: stars cyan black
+universe: stars white black; space: stars white black; storm: clouds grey navy turbulence+.9
+thunder: clouds navy grey turbulence+.8; dream: clouds pink purple; aurora: flames teal navy
+campfire: flames orange black; inferno: flames red yellow; hell: flames red black; candle: flames yellow brown
+sun: flames yellow orange; phoenix: flames orange red; coral: cells pink orange; stones: cells grey black
+gravel: cells grey brown scale-.7; eggs: cells cream brown; leopard: dots gold black; ladybug: dots red black
+cheetah: dots gold black; mushroom: dots red white; strawberry: dots red cream; zebra: stripes white black
+tiger: fur orange black; candy: stripes red white; bee: stripes yellow black; pinstripe: stripes navy white
+oak: wood brown gold; pine: wood gold brown; walnut: wood brown black; bark: wood brown black roughness+.8
+bamboo: stripes lime green; dragon: scales green black; fish: scales cyan grey; snake: scales green gold
+mermaid: scales teal purple; crocodile: scales green brown; castle: bricks grey black; house: bricks red cream
+chimney: bricks red black; ruins: bricks cream brown roughness+.7; road: bricks grey black; floor: checker white black
+chess: checker white black; kitchen: checker white cyan; bathroom: checker cyan white; racing: checker white black
+wolf: fur grey black; fox: fur orange white; bear: fur brown black; cat: fur orange cream; lion: fur gold brown
+horse: fur brown black; linen: fabric cream brown; denim: fabric blue navy; wool: fabric cream grey
+silk: waves purple pink roughness-.9; carpet: fabric red brown; iron: rust grey brown; copper: rust orange teal
+metal: rust grey black; lichen: rust lime grey; planet: rust orange brown; granite: rust grey black
+statue: marble white grey; agate: marble teal white; jasper: marble red cream; quartz: marble pink white
+milk: marble cream white; coffee: marble brown cream; oil: marble black purple; blood: water red black
+wine: water purple red
+"""
+
+
+def _read(text: str) -> dict[str, Thing]:
+    """ "name: family main second attribute±value …; …"."""
+    things = {}
+    for line in text.replace("\n", ";").split(";"):
+        if line.strip():
+            name, what = line.split(":")
+            family, main, second, *attributes = what.split()
+            values = {}
+            for said in attributes:
+                at = max(said.find("+"), said.find("-"))
+                values[said[:at]] = float(said[at:])
+            things[name.strip()] = (family, main, second, values)
+    return things
+
+
+THINGS: dict[str, Thing] = _read(_THINGS) | {
+    "clouds": ("clouds", "white", "cyan", {}),
+    "marble": ("marble", "white", "grey", {}),
+    "wood": ("wood", "brown", "black", {}),
+    "cells": ("cells", "grey", "black", {}),
+    "cracked earth": ("cracks", "brown", "black", {}),
+    "scales": ("scales", "teal", "navy", {}),
+    "checkerboard": ("checker", "white", "black", {}),
+    "brick wall": ("bricks", "red", "cream", {}),
+    "stripes": ("stripes", "white", "black", {}),
+    "dots": ("dots", "red", "white", {}),
+    "waves": ("waves", "blue", "cyan", {}),
+    "grass": ("grass", "green", "black", {}),
+    "fur": ("fur", "brown", "cream", {}),
+    "stars": ("stars", "yellow", "navy", {}),
+    "fire": ("flames", "orange", "black", {}),
+    "water": ("water", "blue", "cyan", {}),
+    "fabric": ("fabric", "cream", "brown", {}),
+    "rust": ("rust", "orange", "grey", {}),
 }
-# Paired words, each an attribute in -1..1: below -1/3 the first is said, above 1/3 the second.
+"""What ordinary prompts name: its family, its two colours, what else it is."""
+
 PAIRS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "turbulence": (("calm", "smooth", "still"), ("turbulent", "wild", "stormy")),
-    "brightness": (("dark", "gloomy"), ("bright", "luminous")),
-    "warmth": (("cold", "icy"), ("warm", "hot")),
-    "scale": (("fine", "tiny", "small"), ("coarse", "large", "big")),
+    "turbulence": (("calm", "still", "gentle", "peaceful"), ("turbulent", "wild", "stormy", "chaotic")),
+    "brightness": (("dark", "gloomy", "dim"), ("bright", "luminous", "glowing")),
+    "warmth": (("cold", "icy", "cool"), ("warm", "hot")),
+    "scale": (("fine", "tiny", "small", "dense"), ("coarse", "large", "big", "huge")),
+    "contrast": (("soft", "faint", "muted"), ("bold", "vivid", "contrasty")),
+    "roughness": (("smooth", "polished", "clean"), ("rough", "grainy", "gritty")),
 }
-FILLERS = ("", "a texture of ", "texture, ", "a picture of ", "an image of ", "a close-up of ")
+"""Attributes of -1.4..1.4: the words for less and for more. The first of them is what EEG usually turns."""
+FILLERS = [
+    "a texture of",
+    "texture, ",
+    "a picture of",
+    "an image of",
+    "a close-up of",
+    "a photo of",
+    "a seamless pattern of",
+    "pattern of",
+    "abstract",
+    "a painting of",
+    "macro photo of",
+    "the",
+    "a",
+    "some",
+    "my",
+    "background of",
+    "surface of",
+    "a wall of",
+    "a world of",
+    "a field of",
+]
+TAILS = [
+    "texture",
+    "pattern",
+    "seamless",
+    "high quality",
+    "4k",
+    "8k, detailed",
+    "highly detailed",
+    "beautiful",
+    "art",
+    "photo",
+    "material",
+    "realistic",
+    "tileable",
+    "in the morning",
+    "at home",
+    "by the window",
+    "digital art",
+    "masterpiece",
+    "trending",
+    "of my mind",
+    "512",
+    "no. 7",
+    "v2",
+]
+
+IDLE = (
+    "of",
+    "and",
+    "in",
+    "at",
+    "to",
+    "for",
+    "by",
+    "from",
+    "some",
+    "very",
+    "quite",
+    "really",
+    "so",
+    "it",
+    "this",
+    "that",
+    "are",
+    "was",
+    "be",
+    "has",
+    "like",
+    "as",
+    "one",
+    "two",
+    "more",
+    "little",
+    "bit",
+    "every",
+    "old",
+    "new",
+    "nice",
+    "good",
+    "best",
+    "draw",
+    "make",
+    "give",
+    "me",
+    "you",
+    "her",
+    "his",
+    "their",
+    "our",
+    "we",
+    "i",
+    "want",
+    "see",
+    "top",
+    "side",
+    "near",
+    "far",
+    "under",
+    "around",
+    "together",
+    "daylight",
+    "style",
+    "picture",
+    "city",
+    "day",
+    "time",
+    "person",
+    "idea",
+    "mood",
+)
 
 
 @dataclass(frozen=True)
 class Texture:
-    """What one texture is. `attributes` maps each key of `PAIRS` to -1..1."""
+    """What one texture is. `attributes` has each key of PAIRS: 0 where nothing is said of it."""
 
     family: str
     main: str
     second: str
     attributes: dict[str, float]
     thing: str | None = None
+    turn: str = ""
+    """Stripes are upright unless it is "horizontal" or "diagonal"."""
+
+    @property
+    def drawn(self) -> dict[str, float]:
+        """The attributes that it is drawn with: those that its thing has by nature are among them."""
+        own = THINGS[self.thing][3] if self.thing else {}
+        return {name: float(np.clip(value + own.get(name, 0.0), -1.4, 1.4)) for name, value in self.attributes.items()}
 
 
 def draw(rng: Rng) -> Texture:
     """Choose a texture at random."""
-    attributes = {name: float(rng.uniform(-1, 1)) for name in PAIRS}
+    attributes = {name: _said(rng) for name in PAIRS}
     if rng.random() < 0.25:
         thing = str(rng.choice(list(THINGS)))
-        family, main, second = THINGS[thing]
+        family, main, second, _ = THINGS[thing]
+        if rng.random() < 0.25:
+            main = str(rng.choice([name for name in COLOURS if name != second]))
         return Texture(family, main, second, attributes, thing)
     family = str(rng.choice(FAMILIES))
     main, second = (str(c) for c in rng.choice(list(COLOURS), 2, replace=False))
-    return Texture(family, main, second, attributes)
+    turn = str(rng.choice(["", "horizontal", "diagonal"])) if family == "stripes" else ""
+    return Texture(family, main, SECOND[main] if rng.random() < 0.4 else second, attributes, turn=turn)
 
 
-def noise(rng: Rng, size: int, cycles: float, slope: float = 2.0, stretch: float = 1.0) -> Array:
-    """Periodic Gaussian noise, (size, size), zero mean and unit variance.
-
-    The amplitude spectrum falls as `f ** -slope` above `cycles` per picture; `stretch` > 1 makes the
-    grain longer in y. Spectral synthesis: Ebert et al., "Texturing and Modeling", 2003, ch. 16.
-    """
-    fy = np.fft.fftfreq(size, 1 / size)[:, None] * stretch
-    fx = np.fft.rfftfreq(size, 1 / size)[None, :]
-    f = np.hypot(fx, fy)
-    amplitude = (1 + (f / max(cycles, 0.5)) ** 2) ** (-slope / 2 - 0.25)
-    amplitude[0, 0] = 0
-    phase = rng.standard_normal((size, size // 2 + 1)) + 1j * rng.standard_normal((size, size // 2 + 1))
-    field = np.fft.irfft2(amplitude * phase, (size, size))
-    return field / (field.std() + 1e-9)
-
-
-def smoothstep(low: float, high: float, x: Array) -> Array:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def unit(x: Array) -> Array:
-    """Stretch to 0..1 between the 2nd and 98th percentile."""
-    low, high = np.percentile(x, (2, 98))
-    return np.clip((x - low) / (high - low + 1e-9), 0, 1)
-
-
-def nearest(rng: Rng, u: Array, v: Array, cells: int, jitter: float = 0.5) -> tuple[Array, Array, Array]:
-    """Distances to the nearest two of `cells`² points on a jittered torus, and the nearest's index.
-
-    Distances are in units of the cells' spacing. Worley, "A cellular texture basis function", 1996.
-    """
-    grid = np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), -1).reshape(-1, 2)
-    points = ((grid + 0.5 + rng.uniform(-jitter, jitter, grid.shape)) / cells) % 1
-    where = np.stack([u, v], -1).reshape(-1, 2) % 1
-    distance, index = cKDTree(points, boxsize=1).query(where, k=2)
-    shape = u.shape
-    near, far = distance[:, 0] * cells, distance[:, 1] * cells
-    return near.reshape(shape), far.reshape(shape), index[:, 0].reshape(shape)
-
-
-# Each family turns warped coordinates (u, v in cycles of the whole picture) into a field 0..1, where 1 shows
-# the main colour. k is the number of repeats over the picture.
-Family = Callable[[Rng, Array, Array, int], Array]
-
-
-def _clouds(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    return smoothstep(0.05, 0.8, unit(_look(noise(rng, len(u), k * 0.7, 1.9), u, v)))
-
-
-def _marble(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    swirl = _look(noise(rng, len(u), k * 0.6, 1.7), u, v)
-    a, b = rng.permutation([max(1, k // 2), int(rng.integers(0, k // 2 + 1))])
-    veins = np.abs(np.sin(2 * np.pi * (a * u + b * v) + 1.6 * swirl))
-    return veins**0.45
-
-
-def _wood(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    bend = _look(noise(rng, len(u), 1.5, 2.5, stretch=0.3), u, v)
-    fibre = _look(noise(rng, len(u), 30, 1.0, stretch=0.06).T, v, u)
-    rings = (k * v + 0.55 * bend) % 1
-    return np.clip(0.25 + 0.75 * smoothstep(0, 0.85, rings) * (1 - smoothstep(0.9, 1.0, rings)) + 0.1 * fibre, 0, 1)
-
-
-def _cells(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    near, far, _ = nearest(rng, u, v, k, 0.35)
-    return smoothstep(0.02, 0.3, far - near) * (1 - 0.35 * near)
-
-
-def _cracks(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    near, far, index = nearest(rng, u, v, k, 0.48)
-    plates = rng.uniform(0.72, 1.0, k * k)[index]
-    return smoothstep(0.03, 0.14, far - near) * plates
-
-
-def _scales(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    k += k % 2
-    best = np.full(u.shape, -1.0)
-    y = v * k
-    for step in (1, 0):  # the lower row lies over the upper one
-        row = np.floor(y) - step
-        x = u * k + 0.5 * (row % 2)
-        dx, dy = (x % 1) - 0.5, y - row
-        inside = np.hypot(dx * 1.35, (dy - 0.15) * 0.62)
-        shade = 1 - smoothstep(0.55, 0.78, inside) * 0.95 - 0.25 * np.clip(1 - dy, 0, 1)
-        best = np.where((inside < 0.8) | (best < 0), np.where(inside < 0.8, shade, best), best)
-    return np.clip(best, 0, 1)
-
-
-def _checker(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    k += k % 2
-    wave = np.sin(np.pi * k * u) * np.sin(np.pi * k * v)
-    return smoothstep(-0.05, 0.05, wave + 0.04)
-
-
-def _bricks(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    rows, columns = k + k % 2, max(1, (k + k % 2) // 2)
-    row = np.floor(v * rows)
-    x = u * columns + 0.5 * (row % 2)
-    fx, fy = x % 1, (v * rows) % 1
-    edge = np.minimum(np.minimum(fx, 1 - fx) * 2, np.minimum(fy, 1 - fy))
-    shade = rng.uniform(0.74, 1.0, (rows, columns))
-    return smoothstep(0.04, 0.12, edge) * shade[row.astype(int) % rows, np.floor(x).astype(int) % columns]
-
-
-def _stripes(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    a, b = ((k, 0), (0, k), (k // 2 + 1, k // 2 + 1))[int(rng.integers(3))]
-    return smoothstep(-0.25, 0.1, np.sin(2 * np.pi * (a * u + b * v)) + 0.1)
-
-
-def _dots(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    k += k % 2
-    row = np.floor(v * k)
-    distance = np.hypot((u * k + 0.5 * (row % 2)) % 1 - 0.5, (v * k) % 1 - 0.5)
-    return 1 - smoothstep(0.36, 0.42, distance)
-
-
-def _waves(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    bend = 0.18 * np.sin(2 * np.pi * (max(1, k // 2) * u + rng.random())) + 0.1 * np.sin(2 * np.pi * (k * u + rng.random()))
-    crest = (k * v + bend) % 1
-    return np.clip(crest**0.8 * (1 - smoothstep(0.88, 1.0, crest)) + 0.1, 0, 1)
-
-
-def _grass(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    lean = 0.02 * _look(noise(rng, len(u), 3, 2), u, v)
-    blades = _look(noise(rng, len(u), 6 * k, 0.9, stretch=6.0), u + lean, v)
-    return np.clip(unit(blades) * 1.1 + 0.1, 0, 1)
-
-
-def _flames(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    lick = _look(noise(rng, len(u), k * 0.9, 1.6, stretch=2.2), u, v)
-    ridge = 1 - np.abs(lick + 0.25 * _look(noise(rng, len(u), 2 * k, 1.4), u, v))
-    return smoothstep(-0.1, 0.95, ridge)
-
-
-def _water(rng: Rng, u: Array, v: Array, k: int) -> Array:
-    bend = 0.25 / k * _look(noise(rng, len(u), k, 2), u, v)
-    near, far, _ = nearest(rng, u + bend, v - bend, k, 0.45)
-    light = 1 - smoothstep(0, 0.5, far - near)
-    return 1 - light**1.6
-
-
-FIELDS: dict[str, Family] = {name: globals()[f"_{name}"] for name in FAMILIES}
-
-
-def _look(field: Array, u: Array, v: Array) -> Array:
-    """Sample a periodic (size, size) field at coordinates in cycles."""
-    size = len(field)
-    return map_coordinates(field, [v * size, u * size], order=1, mode="grid-wrap")
+def _said(rng: Rng) -> float:
+    """Mostly nothing; a word as it is; or a word with a weight."""
+    sign, kind = float(rng.choice([-1.0, 1.0])), rng.random()
+    return 0.0 if kind < 0.6 else sign if kind < 0.78 else sign * round(float(rng.uniform(0.1, 1.4)), 2)
 
 
 def render(texture: Texture, rng: Rng, size: int) -> Array:
-    """Draw `texture` as (size, size, 3) uint8 sRGB. Features keep their size in pixels whatever `size` is."""
-    grid = np.arange(size) / size
-    u, v = np.meshgrid(grid, grid)
-    attributes = texture.attributes
-    period = 34 * 2 ** (0.75 * attributes["scale"])  # 20 to 57 pixels a repeat
-    k = max(2, round(size / period))
-    wild = np.clip(0.5 + 0.5 * attributes["turbulence"], 0, 1) ** 1.5
-    warp = (0.08 if texture.family in SWIRLING else 0.2) * wild / k
-    u = u + warp * noise(rng, size, k * 0.8, 2.2) + rng.random()
-    v = v + warp * noise(rng, size, k * 0.8, 2.2) + rng.random()
-    field = FIELDS[texture.family](rng, u, v, k)
-    grain = noise(rng, size, 3 * k, 1.2)
-    field = np.clip(field + 0.035 * (0.3 + 1.6 * wild) * grain, 0, 1)[..., None]
-
-    main = np.array(COLOURS[texture.main]) + rng.normal(0, 0.025, 3)
-    second = np.array(COLOURS[texture.second]) + rng.normal(0, 0.025, 3)
-    shade = 1 + 0.08 * noise(rng, size, 1.5 * k, 2.0)[..., None]
-    picture = (second + (main - second) * smoothstep(0, 0.8, field)) * shade + 0.1 * smoothstep(0.75, 1, field)
-    picture = picture * (1 + 0.28 * attributes["brightness"])
-    picture = picture * (1 + attributes["warmth"] * np.array([0.15, 0.0, -0.18]))
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    """Draw `texture` as (size, size, 3) uint8 sRGB, periodic. Features keep their size in pixels whatever `size` is."""
+    main, second = COLOURS[texture.main], COLOURS[texture.second]
+    return paint(texture.family, main, second, texture.drawn, rng, size, texture.turn)
 
 
 def caption(texture: Texture, rng: Rng) -> str:
-    """Describe `texture` in one of many natural ways; some attributes go unsaid."""
-    words = [_adjective(name, value, rng) for name, value in texture.attributes.items()]
-    adjectives = [w for w in words if w and rng.random() < 0.75]
+    """Say in one of many ways what `texture` is; weights are written as in "(calm)0.83"."""
+    adjectives = [_adjective(name, value, rng) for name, value in texture.attributes.items() if value]
     rng.shuffle(adjectives)
-    main, second = _colour(texture.main, rng), _colour(texture.second, rng)
+    colours = _colour(texture.main, rng), _colour(texture.second, rng)
     if texture.thing is not None:
-        subject = texture.thing if rng.random() < 0.8 else f"{texture.thing} {_family(texture.family, rng)}"
+        own = THINGS[texture.thing]
+        subject = texture.thing if rng.random() < 0.8 else f"{texture.thing} {_family(own[0], rng)}"
+        if texture.main != own[1]:
+            subject = f"{colours[0]} {subject}"
     else:
-        family = _family(texture.family, rng)
-        subject = (
-            f"{main} and {second} {family}",
-            f"{main} {family} with {second}",
-            f"{main} {family} on {second}",
-            f"{main} {family}",
-            f"{family} in {main} and {second}",
-            f"{family}, {main}, {second}",
-        )[int(rng.choice(6, p=[0.25, 0.1, 0.1, 0.35, 0.1, 0.1]))]
+        subject = _subject(f"{texture.turn} {_family(texture.family, rng)}".strip(), texture, colours, rng)
+    if rng.random() < 0.25:
+        subject = f"{rng.choice(FILLERS)} {subject}"
     if rng.random() < 0.5:
-        text = str(rng.choice(FILLERS)) + " ".join([*adjectives, subject])
+        text = " ".join([*adjectives, subject])
     else:
         parts = [subject, *adjectives]
         if rng.random() < 0.3:
             rng.shuffle(parts)
         text = ", ".join(parts)
-    if rng.random() < 0.12:  # words the model does not know must not throw it off
-        text += ", " + "".join(rng.choice(list("abcdefghijklmnoprstuvw"), int(rng.integers(3, 8))))
-    return text
+    if rng.random() < 0.2:
+        text += f", {rng.choice(TAILS)}"
+    words = text.split(" ")
+    while rng.random() < 0.2:  # words that say nothing, or that nobody knows, must not throw it off
+        gibberish = "".join(rng.choice(list("abcdefghijklmnoprstuvwyz"), int(rng.integers(2, 9))))
+        said = str(rng.choice(IDLE)) if rng.random() < 0.6 else gibberish
+        words.insert(int(rng.integers(len(words) + 1)), said)
+    text = " ".join(words)
+    return text.upper() if rng.random() < 0.01 else text
 
 
-def _adjective(name: str, value: float, rng: Rng) -> str | None:
-    low, high = PAIRS[name]
-    if abs(value) < 1 / 3:
-        return None
-    return str(rng.choice(low if value < 0 else high))
+def _subject(family: str, texture: Texture, colours: tuple[str, str], rng: Rng) -> str:
+    main, second = colours
+    if texture.second == SECOND[texture.main] and rng.random() < 0.85:
+        return str(rng.choice([f"{main} {family}", f"{main} {family}", f"{family} in {main}", f"{family}, {main}"]))
+    ways = (
+        f"{main} and {second} {family}",
+        f"{main} {family} with {second}",
+        f"{main} {family} on {second}",
+        f"{main} {family} over {second}",
+        f"{family} in {main} and {second}",
+        f"{family}, {main}, {second}",
+        f"{main} {family}, {second} background",
+    )
+    return str(rng.choice(ways))
+
+
+def _adjective(name: str, value: float, rng: Rng) -> str:
+    words = PAIRS[name][value > 0]
+    word = words[0] if rng.random() < 0.6 else str(rng.choice(words))
+    return word if abs(value) == 1.0 else f"({word}){abs(value):g}"
 
 
 def _colour(name: str, rng: Rng) -> str:
-    others = COLOUR_SYNONYMS.get(name, ())
-    return str(rng.choice(others)) if others and rng.random() < 0.3 else name
+    return str(rng.choice(COLOUR_WORDS[name])) if rng.random() < 0.25 else name
 
 
 def _family(name: str, rng: Rng) -> str:
     first, *others = FAMILY_WORDS[name]
-    return first if rng.random() < 0.55 else str(rng.choice(others))
+    return first if rng.random() < 0.5 else str(rng.choice(others))

@@ -11,8 +11,9 @@ from protocol.errors import AlphaloomError
 
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 INDEX = "model_index.json"
-_LIBRARIES = {"diffusers", "transformers", "stable_diffusion", "stable_diffusion_xl", "latent_consistency_models"}
-"""The last ones are parts of diffusers, as it names them itself."""
+_OWN = "edge.models.pixel_autoencoder"
+_LIBRARIES = {"diffusers", "transformers", "stable_diffusion", "stable_diffusion_xl", "latent_consistency_models", _OWN}
+"""The `stable…` and `latent…` are parts of diffusers, as it names them itself."""
 
 
 def check(place: Path, kind: str = "model") -> Path:

@@ -17,6 +17,7 @@ from typing import Literal
 from protocol.errors import AlphaloomError
 from protocol.manifest import EMBEDDED as EMBEDDED_SOURCE
 from protocol.manifest import Defaults, Entry, Kind, is_id
+from protocol.model import Tiling
 
 from ..versions import versions
 from . import pull, safety
@@ -30,7 +31,11 @@ log = logging.getLogger("edge")
 HERE = Path(__file__).resolve().parent
 EMBEDDED = "texture-tiny"
 _OWN = Entry(
-    EMBEDDED, EMBEDDED_SOURCE, family="tiny", licence="GPL-3.0-or-later", defaults=Defaults(steps=12, guidance=4.0, side=256)
+    EMBEDDED,
+    EMBEDDED_SOURCE,
+    family="tiny",
+    licence="GPL-3.0-or-later",
+    defaults=Defaults(steps=12, guidance=4.0, side=256),
 )
 STEPS = 25
 """Where nobody says how many."""
@@ -59,6 +64,8 @@ class Model:
     guidance: float | None = None
     """What is used whatever a request says: the model was distilled without guidance. None: as requested."""
     kind: str = "model"
+    tiling: Tiling = ""
+    """Where a request says none."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +306,7 @@ class Shelf:
             family=entry.family,
             guidance=0.0 if known.guidance == 0 else None,
             kind=entry.kind,
+            tiling=known.tiling,
         )
 
     def _can_pull(self, entry: Entry) -> bool:

@@ -18,7 +18,7 @@ from protocol import MAX_BINARY_BYTES, VERSION, address, edits, wire
 from protocol import messages as m
 from protocol.model import Change, Node, Settings, new_id
 
-NODE = Node("bench", "blue and white ocean waves", settings=Settings(steps=12, variation=0.5, variation_seed=7))
+NODE = Node("bench", "blue and white ocean waves", settings=Settings(variation=0.5, variation_seed=7))
 
 
 class Client:

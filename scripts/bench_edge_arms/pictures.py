@@ -3,7 +3,7 @@
 engine|bare FOLDER [--dtype D] [--device D]
 
 A question has `case` (`new`: a new prompt and seed; `eeg`: only guidance and a word's weight have moved), `number`, `side`,
-`steps`, `guidance`, and `batch`. The answer is seconds, from the request to the PNG.
+`steps`, `guidance`, `tiling` and `batch`. The answer is seconds, from the request to the PNG.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import bench_turns
 import torch
 
 from edge import device as devices
+from edge import tiling
 
 WORDS = "blue and white ocean waves"
 
@@ -60,7 +61,16 @@ def engine(folder: str, device: devices.Device) -> Any:
         orders = [
             Order(
                 ResolvedRequest(
-                    "txt2img", (Phrase(text),), "", q["side"], q["side"], q["steps"], guidance, 0.6, seed + 1000 * n
+                    "txt2img",
+                    (Phrase(text),),
+                    "",
+                    q["side"],
+                    q["side"],
+                    q["steps"],
+                    guidance,
+                    0.6,
+                    seed + 1000 * n,
+                    tiling=q.get("tiling", ""),
                 )
             )
             for n in range(q.get("batch", 1))
@@ -81,6 +91,7 @@ def bare(folder: str, device: devices.Device) -> Any:
 
     def make(q: dict[str, Any]) -> None:
         number, batch = q["number"], q.get("batch", 1)
+        tiling.apply((pipeline.unet, pipeline.vae), q.get("tiling", ""))
         pictures = pipeline(
             [words(number)] * batch, width=q["side"], height=q["side"], num_inference_steps=q["steps"],
             guidance_scale=q["guidance"], generator=[torch.Generator().manual_seed(number + n) for n in range(batch)],
