@@ -180,15 +180,15 @@ class _Batches:
 def teacher(work: Path, tokenizer: Any, encoder: CLIPTextModel, sets: dict[str, Set], minutes: float) -> UNet2DConditionModel:
     """Velocity prediction (Salimans and Ho, "Progressive Distillation", 2022) over all times."""
     unet = seamless(make_unet())
-    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999))
+    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.996))
     optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
     clock = Clock(work / "unet.pt", minutes, {"unet": unet, "average": average, "optimizer": optimizer})
     scheduler = make_scheduler()
     batches = _Batches(sets, Words(tokenizer, encoder), np.random.default_rng(int(clock.spent) + 3))
-    smooth, bar = 1.0, tqdm(desc="unet", unit="step", mininterval=20)
+    turn, smooth, bar = 0, 1.0, tqdm(desc="unet", unit="step", mininterval=20)
     while clock.tick():
         set_rate(optimizer, 1.2e-3, clock.progress)
-        name, count = ("small", 32) if clock.progress < 0.55 else ("large", 16)
+        name, count = ("small", 64) if clock.progress < 0.55 else ("large", 16)
         clean, states = batches.take(name, count)
         noise = torch.randn_like(clean)
         times = noisy_times(count)
@@ -199,7 +199,8 @@ def teacher(work: Path, tokenizer: Any, encoder: CLIPTextModel, sets: dict[str, 
         loss = F.mse_loss(guess, target) + F.mse_loss(F.avg_pool2d(guess, 4), F.avg_pool2d(target, 4))
         loss.backward()
         step(optimizer, unet.parameters())
-        average.update_parameters(unet)
+        if (turn := turn + 1) % 4 == 0:
+            average.update_parameters(unet)
         smooth = 0.99 * smooth + 0.01 * float(loss.detach())
         bar.set_postfix(loss=f"{smooth:.4f}", set=name, refresh=False)
         bar.update()

@@ -87,6 +87,7 @@ def test_a_files_path_stays_within_its_model_and_is_of_a_kind_that_holds_no_code
         {"revision": "../main"}, {"revision": "a b"}, {"variant": "../fp16"}, {"files": 5}, {"files": [5]}, {"files": [{}]},
         {"files": [{"path": "a.json", "sha256": "x"}]}, {"files": [{"path": "a.json"}, {"path": "A.json"}]},
         {"defaults": {"steps": 1000}}, {"defaults": {"guidance": float("nan")}}, {"defaults": {"nonsense": 1}}, {"defaults": 5},
+        {"defaults": {"tiling": "z"}},
         {"source": 5}, {"id": None}, {"licence": "two\nlines"}, {"licence": 5},
         {"source": "https://a.org/b/"}, {"source": "https://a.org/b/", "files": [{"path": "a.json", "size": 5}]},
         {"source": "https://a.org/b", "files": [{"path": "a.json", "sha256": SUM, "size": 5}]},

@@ -1,5 +1,8 @@
 """What the training of the embedded model stands on: captions as the edge reads them, seams, and the distillation's sums."""
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +16,12 @@ import train_tools
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from edge import tiling
+from edge import device, tiling
 from edge.conditioning import Conditioner
-from protocol.model import Phrase
+from edge.engine import Engine
+from edge.models import shelf
+from edge.orders import Order
+from protocol.model import Phrase, ResolvedRequest
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +84,19 @@ def test_a_step_of_ddim_is_the_schedulers() -> None:
         then = kept[now - 250] if now > 250 else torch.ones(())
         made = train_stages.ddim(velocity, noisy, (kept[now] ** 0.5, (1 - kept[now]) ** 0.5), (then**0.5, (1 - then) ** 0.5))
         torch.testing.assert_close(made, scheduler.step(velocity, now, noisy).prev_sample, atol=1e-4, rtol=1e-4)
+
+
+def test_the_whole_training_runs_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Seconds of each stage, so nothing is learnt; but what is written is a model that the edge can use."""
+    command = [sys.executable, "scripts/train_model.py", "--work", tmp_path / "work", "--out", tmp_path / "model"]
+    command += ["--small", "48", "--large", "32", "--minutes", "0.03", "0.03", "0.06", "0.06"]
+    weights = []
+    for _ in range(2):
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        weights.append({file.parent.name: file.read_bytes() for file in (tmp_path / "model").rglob("*.safetensors")})
+    assert set(weights[0]) == {"vae", "text_encoder", "unet"}
+    assert weights[0] == weights[1]  # everybody's time was spent
+    assert sum(map(len, weights[0].values())) < 16e6
+    engine = Engine(shelf.Model("new", str(tmp_path / "model"), 4, tiling="xy"), device.choose("cpu", "float32"))
+    order = Order(ResolvedRequest("txt2img", (Phrase("red marble, (calm)0.5"),), "", 64, 64, None, 0.0, 0.6, 1))
+    assert engine.run(order).pixels.shape == (64, 64, 3)
