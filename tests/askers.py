@@ -24,8 +24,9 @@ class Told:
     job: Job
     connection: int
     """The number of the connection that it was heard on."""
-    again: int
-    """How often one had asked for that job on this connection before."""
+    due: int
+    """How often its end may be told on this connection: once for each time that it was asked for, and once if it was open
+    when one came back. Both may happen: who asks again may be told while the question is on its way."""
 
 
 class Asker:
@@ -43,7 +44,7 @@ class Asker:
         self._random = random.Random(f"{seed} {name}")
         self._nodes, self._most = nodes, most
         self._open: dict[str, m.Generate] = {}
-        self._asked: dict[str, int] = {}
+        self._due: dict[str, int] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -60,7 +61,7 @@ class Asker:
             with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
                 async with connect(self._url, proxy=None, max_size=None) as socket:
                     self.connections += 1
-                    self._asked = dict.fromkeys(self._open, 0)
+                    self._due = {}
                     await socket.send(wire.encode(m.Hello(VERSION, "editor", self.name)))
                     await self._listen(socket)
             await asyncio.sleep(RETRY_S)
@@ -100,7 +101,7 @@ class Asker:
             await self._ask(socket)
 
     def _hear(self, job: Job) -> None:
-        self.told[job.id].append(Told(job, self.connections, self._asked.get(job.id, 0)))
+        self.told[job.id].append(Told(job, self.connections, self._due.get(job.id, 0)))
         if job.state in ENDED:
             self._open.pop(job.id, None)
         self._changed.set()
@@ -108,8 +109,9 @@ class Asker:
     async def _ask_again(self, socket: ClientConnection, open_: set[str]) -> None:
         """What the broker does not say is open has ended, or was never heard; of the rest, now and then one."""
         for id, asked in list(self._open.items()):
+            self._due[id] = int(id in open_)
             if id not in open_ or self._random.random() < 0.3:
-                self._asked[id] = self._asked.get(id, 0) + 1
+                self._due[id] += 1
                 await socket.send(wire.encode(asked))
 
     async def _ask(self, socket: ClientConnection) -> None:
@@ -121,7 +123,7 @@ class Asker:
                 seed = self._random.randrange(2**31)
                 asked = m.Generate("", id, request=ResolvedRequest("txt2img", (Phrase("sea"),), "", 64, 64, 2, 4.0, 0.6, seed))
             self._open[id] = asked
-            self._asked[id] = 1
+            self._due[id] = 1
             await socket.send(wire.encode(asked))
 
 
@@ -136,9 +138,9 @@ def wrong(words: list[Told]) -> str:
     if any(told.job.state not in ENDED for told in words[first:]):
         return f"it went on after its end: {[(told.connection, told.job.state) for told in words]}"
     for connection in {told.connection for told in ends}:
-        times = [told.again for told in ends if told.connection == connection]
-        if len(times) > max(1, times[-1]):
-            return f"its end was told {len(times)} times to who had asked {times[-1]} times"
+        due = [told.due for told in ends if told.connection == connection]
+        if len(due) > max(1, due[-1]):
+            return f"its end was told {len(due)} times where {due[-1]} were due"
     attempts = [told.job.attempt for told in words]
     if attempts != sorted(attempts):
         return f"its attempts went back: {attempts}"
