@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from patterns import FIELDS, Array, Rng, paint
+from patterns import FIELDS, LATENT, Array, Rng, paint
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "black": (0.05, 0.05, 0.06),
@@ -332,8 +332,12 @@ def _said(rng: Rng) -> float:
 
 def render(texture: Texture, rng: Rng, size: int) -> Array:
     """Draw `texture` as (size, size, 3) uint8 sRGB, periodic. Features keep their size in pixels whatever `size` is."""
-    main, second = COLOURS[texture.main], COLOURS[texture.second]
-    return paint(texture.family, main, second, texture.drawn, rng, size, texture.turn)
+    return render_from(texture, rng.standard_normal((4, size // LATENT, size // LATENT)))
+
+
+def render_from(texture: Texture, noise: Array) -> Array:
+    """The same from the noise, (4, size / 4, size / 4), that the model is to make this texture of."""
+    return paint(texture.family, COLOURS[texture.main], COLOURS[texture.second], texture.drawn, noise, texture.turn)
 
 
 def caption(texture: Texture, rng: Rng) -> str:

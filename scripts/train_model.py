@@ -1,10 +1,10 @@
 """Train the embedded text-to-texture model and write it as a plain diffusers folder.
 
-    python scripts/train_model.py [--out FOLDER] [--work FOLDER] [--small N] [--large N] [--minutes A T U D]
+    python scripts/train_model.py [--out FOLDER] [--work FOLDER] [--small N] [--large N] [--minutes A T U]
 
 Each stage can be stopped and goes on from its checkpoint in --work: draw procedural textures (scripts/textures.py); train
-the autoencoder on crops of them; train the text encoder to tell what a caption says; train the UNet on latents; distil it to
-few steps (scripts/train_stages.py). Delete a checkpoint to train its stage again.
+the autoencoder on crops of them; train the text encoder to tell what a caption says; train the UNet on latents
+(scripts/train_stages.py). Delete a checkpoint to train its stage again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import textures  # noqa: E402
 import torch  # noqa: E402
 import train_stages  # noqa: E402
 from diffusers import StableDiffusionPipeline  # noqa: E402
+from patterns import LATENT  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 from transformers import CLIPTokenizer  # noqa: E402
 
@@ -42,8 +43,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "out/train", help="drawn textures and checkpoints")
     parser.add_argument("--small", type=int, default=40_000, help=f"pictures of {SMALL} pixels")
     parser.add_argument("--large", type=int, default=24_000, help=f"pictures of {LARGE} pixels")
-    names = ("AUTOENCODER", "TEXT", "UNET", "DISTILLATION")
-    parser.add_argument("--minutes", type=float, nargs=4, default=(12, 4, 45, 15), metavar=names)
+    names = ("AUTOENCODER", "TEXT", "UNET")
+    parser.add_argument("--minutes", type=float, nargs=3, default=(10, 3, 90), metavar=names)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -52,37 +53,38 @@ def main() -> None:
 
     small = dataset(work / "small", options.small, [options.seed + 1], SMALL)
     large = dataset(work / "large", options.large, [options.seed], LARGE)
-    autoencoder, text, unet, distillation = options.minutes
+    autoencoder, text, unet = options.minutes
     vae = train_stages.autoencoder(work, large[0], autoencoder)
     sets = train_stages.encode(work, vae, {"small": small, "large": large})
     tokenizer = make_tokenizer(work)
     encoder = train_stages.text_encoder(work, tokenizer, text)
-    teacher = train_stages.teacher(work, tokenizer, encoder, sets, unet)
-    student = train_stages.student(work, tokenizer, encoder, sets, teacher, distillation)
-    save(options.out, vae, tokenizer, encoder, student)
+    save(options.out, vae, tokenizer, encoder, train_stages.unet(work, tokenizer, encoder, sets, unet))
 
 
-def dataset(path: Path, count: int, seed: list[int], size: int) -> tuple[torch.Tensor, list[textures.Texture]]:
-    """`count` textures as a (count, 3, size, size) uint8 tensor, and what they are."""
-    images, words = path.with_suffix(".npy"), path.with_suffix(".json")
+def dataset(path: Path, count: int, seed: list[int], size: int) -> train_stages.Set:
+    """`count` textures as a (count, 3, size, size) uint8 tensor, the noise of each, and what they are."""
+    images, noises, words = path.with_suffix(".npy"), path.with_suffix(".noise.npy"), path.with_suffix(".json")
     if not words.exists():
         pictures = np.empty((count, size, size, 3), np.uint8)
+        noise = np.empty((count, 4, size // LATENT, size // LATENT), np.float16)
         described = []
         with ProcessPoolExecutor() as pool:
             drawn = pool.map(_draw, [([*seed, n], size) for n in range(count)], chunksize=64)
-            for n, (texture, picture) in enumerate(tqdm(drawn, f"drawing {size}x{size}", count, mininterval=10)):
-                pictures[n] = picture
+            for n, found in enumerate(tqdm(drawn, f"drawing {size}x{size}", count, mininterval=10)):
+                texture, noise[n], pictures[n] = found
                 described.append(asdict(texture))
         np.save(images, pictures)
+        np.save(noises, noise)
         words.write_text(json.dumps(described))
     pictures = torch.from_numpy(np.load(images)).permute(0, 3, 1, 2)
-    return pictures, [textures.Texture(**t) for t in json.loads(words.read_text())]
+    return pictures, torch.from_numpy(np.load(noises)), [textures.Texture(**t) for t in json.loads(words.read_text())]
 
 
-def _draw(what: tuple[list[int], int]) -> tuple[textures.Texture, np.ndarray]:
+def _draw(what: tuple[list[int], int]) -> tuple[textures.Texture, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(what[0])
     texture = textures.draw(rng)
-    return texture, textures.render(texture, rng, what[1])
+    noise = rng.standard_normal((4, what[1] // LATENT, what[1] // LATENT)).astype(np.float16)
+    return texture, noise, textures.render_from(texture, noise.astype(float))
 
 
 def make_tokenizer(work: Path, captions: int = 30_000) -> CLIPTokenizer:

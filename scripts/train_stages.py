@@ -1,4 +1,4 @@
-"""The stages of the embedded model's training: autoencoder, text encoder, UNet, and the UNet again for few steps."""
+"""The stages of the embedded model's training: autoencoder, text encoder, UNet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from edge.models.pixel_autoencoder import PixelAutoencoder
 
-Set = tuple[Tensor, list[textures.Texture]]
-"""Pictures or latents, and what they are."""
+Set = tuple[Tensor, Tensor, list[textures.Texture]]
+"""Pictures or latents, the noise that they were drawn from, and what they are."""
+LAST = 999
+"""The time of nothing but noise."""
+SMALL_SHARE, UNSAID = 0.55, 0.04
+"""Of the UNet's time with small pictures; of captions that say nothing."""
 
 
 def autoencoder(work: Path, pictures: Tensor, minutes: float) -> PixelAutoencoder:
@@ -56,7 +60,7 @@ def encode(work: Path, vae: PixelAutoencoder, sets: dict[str, Set]) -> dict[str,
     """Latents of unit variance, (n, 4, side / 4, side / 4), seamless as the pictures are. Sets the scaling factor."""
     latents = {}
     seamless(vae)
-    for name, (pictures, _) in sets.items():
+    for name, (pictures, *_) in sets.items():
         path = work / f"latents_{name}.pt"
         if not path.exists():
             with torch.inference_mode(), torch.autocast(DEVICE.type, torch.bfloat16):
@@ -68,7 +72,7 @@ def encode(work: Path, vae: PixelAutoencoder, sets: dict[str, Set]) -> dict[str,
         latents[name] = torch.load(path, weights_only=True)
     factor = round(1 / float(latents["large"].float().std()), 4)
     vae.register_to_config(scaling_factor=factor)
-    return {name: ((latents[name].float() * factor).bfloat16(), words) for name, (_, words) in sets.items()}
+    return {name: ((latents[name].float() * factor).bfloat16(), *rest) for name, (_, *rest) in sets.items()}
 
 
 def text_encoder(work: Path, tokenizer: Any, minutes: float) -> CLIPTextModel:
@@ -124,18 +128,19 @@ def text_encoder(work: Path, tokenizer: Any, minutes: float) -> CLIPTextModel:
 
 def make_unet() -> UNet2DConditionModel:
     """What a caption says holds for a whole texture: it goes with the time into every block, as factors and shifts of its
-    channels; attention is only where there are few places. With attention alone no pattern was learnt in eight minutes.
+    channels; attention is only where there are few places. Four times the resolution is halved: so the net can tell places
+    of the 64 pixels apart that the regular patterns count in.
     """
     return UNet2DConditionModel(
         sample_size=64,
         in_channels=4,
         out_channels=4,
         layers_per_block=1,
-        block_out_channels=(32, 80, 128, 128),
-        down_block_types=("DownBlock2D", "DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(32, 80, 112, 128, 96),
+        down_block_types=("DownBlock2D", "DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"),
         cross_attention_dim=160,
-        attention_head_dim=(1, 2, 4, 4),  # diffusers takes these as numbers of heads
+        attention_head_dim=(1, 1, 1, 4, 3),  # diffusers takes these as numbers of heads
         addition_embed_type="text",
         addition_embed_type_num_heads=8,
         resnet_time_scale_shift="scale_shift",
@@ -158,126 +163,53 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-class _Batches:
-    """Latents with fresh captions' states: small pictures first, then large ones."""
+def unet(work: Path, tokenizer: Any, encoder: CLIPTextModel, sets: dict[str, Set], minutes: float) -> UNet2DConditionModel:
+    """Velocity prediction (Salimans and Ho, "Progressive Distillation", 2022), mostly with the noise that each texture was
+    drawn from: from pure noise on there is one right answer, so a few steps do, without distillation.
 
-    def __init__(self, sets: dict[str, Set], words: Words, rng: np.random.Generator):
-        self._sets, self._words, self._rng = sets, words, rng
-
-    def take(self, name: str, count: int, unsaid: float = 0.08) -> tuple[Tensor, Tensor]:
-        latents, described = self._sets[name]
-        chosen = self._rng.integers(0, len(latents), count)
-        clean = latents[chosen].to(DEVICE, torch.float32)
-        # What repeats regularly does so in steps of 64 pixels.
-        shift = tuple(int(n) for n in 16 * self._rng.integers(0, latents.shape[-1] // 16, 2))
-        clean = clean.roll(shift, (2, 3)).contiguous(memory_format=torch.channels_last)
-        captions = ["" if self._rng.random() < unsaid else textures.caption(described[n], self._rng) for n in chosen]
-        with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16):
-            states, _ = self._words(captions)
-        return clean, states
-
-
-def teacher(work: Path, tokenizer: Any, encoder: CLIPTextModel, sets: dict[str, Set], minutes: float) -> UNet2DConditionModel:
-    """Velocity prediction (Salimans and Ho, "Progressive Distillation", 2022) over all times."""
-    unet = seamless(make_unet())
-    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.996))
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
-    clock = Clock(work / "unet.pt", minutes, {"unet": unet, "average": average, "optimizer": optimizer})
-    scheduler = make_scheduler()
-    batches = _Batches(sets, Words(tokenizer, encoder), np.random.default_rng(int(clock.spent) + 3))
+    Now and then with any other noise, so that it can also change pictures that it did not make.
+    """
+    net = seamless(make_unet())
+    average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.996))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)
+    clock = Clock(work / "unet.pt", minutes, {"unet": net, "average": average, "optimizer": optimizer})
+    scheduler, words = make_scheduler(), Words(tokenizer, encoder)
+    rng = np.random.default_rng(int(clock.spent) + 3)
     turn, smooth, bar = 0, 1.0, tqdm(desc="unet", unit="step", mininterval=20)
     while clock.tick():
         set_rate(optimizer, 1.2e-3, clock.progress)
-        name, count = ("small", 64) if clock.progress < 0.55 else ("large", 16)
-        clean, states = batches.take(name, count)
-        noise = torch.randn_like(clean)
-        times = noisy_times(count)
+        name, count = ("small", 64) if clock.progress < SMALL_SHARE else ("large", 16)
+        clean, noise, states = batch(sets[name], count, words, rng)
+        times = torch.where(torch.rand(count) < 0.35, LAST, torch.randint(0, LAST + 1, (count,))).to(DEVICE)
+        others = (torch.rand(count, device=DEVICE) < 0.25) & (times < 0.9 * LAST)
+        noise = torch.where(others.view(-1, 1, 1, 1), torch.randn_like(noise), noise)
         with torch.autocast(DEVICE.type, torch.bfloat16):
-            guess = unet(scheduler.add_noise(clean, noise, times), times, states).sample.float()
-        target = scheduler.get_velocity(clean, noise, times)
-        # The second part is the error of colours over areas, which the first hardly sees behind the noise.
-        loss = F.mse_loss(guess, target) + F.mse_loss(F.avg_pool2d(guess, 4), F.avg_pool2d(target, 4))
-        loss.backward()
-        step(optimizer, unet.parameters())
+            guess = net(scheduler.add_noise(clean, noise, times), times, states).sample.float()
+        difference = guess - scheduler.get_velocity(clean, noise, times)
+        # The last part is the error of colours over areas.
+        areas = F.avg_pool2d(difference, 4).square().mean()
+        (difference.square().mean() + 0.3 * difference.abs().mean() + areas).backward()
+        step(optimizer, net.parameters())
         if (turn := turn + 1) % 4 == 0:
-            average.update_parameters(unet)
-        smooth = 0.99 * smooth + 0.01 * float(loss.detach())
-        bar.set_postfix(loss=f"{smooth:.4f}", set=name, refresh=False)
+            average.update_parameters(net)
+        smooth = 0.99 * smooth + 0.01 * float(difference.detach().square().mean())
+        bar.set_postfix(error=f"{smooth:.4f}", set=name, refresh=False)
         bar.update()
-    unet.load_state_dict(average.module.state_dict())
-    return unet.eval()
+    net.load_state_dict(average.module.state_dict())
+    return net.eval()
 
 
-def noisy_times(count: int, steps: int = 1000) -> Tensor:
-    """Nearly half of them from the noisiest quarter: there a picture's colours and layout come from its caption."""
-    low = torch.where(torch.rand(count) < 0.3, int(0.75 * steps), 0)
-    return (low + torch.rand(count) * (steps - low)).long().clamp_max(steps - 1).to(DEVICE)
-
-
-def student(
-    work: Path,
-    tokenizer: Any,
-    encoder: CLIPTextModel,
-    sets: dict[str, Set],
-    teacher: UNet2DConditionModel,
-    minutes: float,
-    steps: int = 4,
-    inner: int = 4,
-) -> UNet2DConditionModel:
-    """Learn to go in one step where the teacher goes in `inner` (Salimans and Ho, 2022, eq. 8), from anywhere.
-
-    `steps` of its steps make a picture; most of them begin where the sampler's do.
-    """
-    unet = seamless(make_unet())
-    unet.load_state_dict(teacher.state_dict())
-    average = torch.optim.swa_utils.AveragedModel(unet, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-3, weight_decay=0, fused=True)
-    clock = Clock(work / "student.pt", minutes, {"unet": unet, "average": average, "optimizer": optimizer})
-    scheduler = make_scheduler()
-    kept = scheduler.alphas_cumprod.to(DEVICE)
-    rng = np.random.default_rng(int(clock.spent) + 4)
-    batches = _Batches(sets, Words(tokenizer, encoder), rng)
-    smooth, bar = 1.0, tqdm(desc="distillation", unit="step", mininterval=20)
-
-    def at(times: Tensor) -> tuple[Tensor, Tensor]:
-        """Shares of picture and noise, (n, 1, 1, 1), at each time; all picture before the first."""
-        share = torch.where(times < 0, torch.ones((), device=DEVICE), kept[times.clamp_min(0)]).view(-1, 1, 1, 1)
-        return share.sqrt(), (1 - share).sqrt()
-
-    while clock.tick():
-        set_rate(optimizer, 4e-4, clock.progress)
-        name, count = ("small", 48) if clock.progress < 0.3 else ("large", 16)
-        clean, states = batches.take(name, count)
-        stride = 1000 // steps
-        first = torch.from_numpy(rng.integers(1, steps + 1, count)).to(DEVICE) * stride - 1
-        anywhere = torch.from_numpy(rng.integers(stride // 2, 1000, count)).to(DEVICE)
-        first = torch.where(torch.rand(count, device=DEVICE) < 0.75, first, anywhere)
-        a, b = at(first)
-        noisy = a * clean + b * torch.randn_like(clean)
-        with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16):
-            there, times = noisy, first
-            for n in range(inner):
-                following = first - stride * (n + 1) // inner
-                there = ddim(teacher(there, times, states).sample.float(), there, at(times), at(following))
-                times = following.clamp_min(0)
-            c, d = at(first - stride)
-            # The velocity that would have led there in one step.
-            picture = (there - d / b * noisy) / (c - d / b * a)
-            target = (a * noisy - picture) / b
-        with torch.autocast(DEVICE.type, torch.bfloat16):
-            guess = unet(noisy, first, states).sample.float()
-        loss = F.mse_loss(guess, target)
-        loss.backward()
-        step(optimizer, unet.parameters())
-        average.update_parameters(unet)
-        smooth = 0.99 * smooth + 0.01 * float(loss.detach())
-        bar.set_postfix(loss=f"{smooth:.4f}", set=name, refresh=False)
-        bar.update()
-    unet.load_state_dict(average.module.state_dict())
-    return unet.eval()
-
-
-def ddim(velocity: Tensor, noisy: Tensor, now: tuple[Tensor, Tensor], then: tuple[Tensor, Tensor]) -> Tensor:
-    """A step of DDIM (Song et al., 2021) between two shares of picture and noise."""
-    (a, b), (c, d) = now, then
-    return c * (a * noisy - b * velocity) + d * (a * velocity + b * noisy)
+def batch(source: Set, count: int, words: Words, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, the noise that they were drawn from, and the states of new captions."""
+    latents, noises, described = source
+    chosen = rng.integers(0, len(latents), count)
+    # What repeats regularly does so in steps of 64 pixels.
+    shift = tuple(int(n) for n in 16 * rng.integers(0, latents.shape[-1] // 16, 2))
+    clean, noise = (
+        of[chosen].to(DEVICE, torch.float32).roll(shift, (2, 3)).contiguous(memory_format=torch.channels_last)
+        for of in (latents, noises)
+    )
+    captions = ["" if rng.random() < UNSAID else textures.caption(described[n], rng) for n in chosen]
+    with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16):
+        states, _ = words(captions)
+    return clean, noise, states

@@ -1,4 +1,5 @@
 import numpy as np
+import patterns
 import pytest
 import textures
 
@@ -56,3 +57,22 @@ def test_a_larger_picture_has_more_of_the_same() -> None:
     """Features keep their size in pixels."""
     small, large = (drawn("checker", size, turbulence=-1.4).mean(axis=2) for size in (64, 192))
     np.testing.assert_allclose(large[64:128, 64:128], small, atol=40)
+
+
+@pytest.mark.parametrize("family", textures.FAMILIES)
+def test_a_texture_is_a_local_function_of_its_noise(family: str) -> None:
+    """The same for every size: else a model that learnt from small pictures would not make large ones."""
+    texture = textures.Texture(family, "red", "blue", CALM | {"turbulence": 0.7, "roughness": 0.5})
+    noise = np.random.default_rng(2).standard_normal((4, 16, 16))
+    small, large = (textures.render_from(texture, field).astype(int) for field in (noise, np.tile(noise, (1, 2, 2))))
+    np.testing.assert_allclose(large, np.tile(small, (2, 2, 1)), atol=1)
+
+
+def test_fields_of_noise_are_independent_and_of_unit_variance() -> None:
+    fields = patterns.whites(np.random.default_rng(2).standard_normal((4, 128, 128)))
+    coarse = np.stack([fields[name].ravel() for name in ("mean", "across", "down", "cross")])
+    np.testing.assert_allclose(np.cov(coarse), np.eye(4), atol=0.05)
+    np.testing.assert_allclose(np.cov(fields["fine"].ravel()), 1, atol=0.05)
+    for name, wavelength in (("mean", 30), ("fine", 9), ("fine", 40)):
+        shown = patterns.filtered(fields[name], 512, wavelength, 2.2, 3, 0.3)
+        assert abs(shown.std() - 1) < 0.15 and abs(shown.mean()) < 0.2
