@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,10 +53,21 @@ def set_rate(optimizer: torch.optim.Optimizer, peak: float, progress: float) -> 
         group["lr"] = rate
 
 
-def step(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:
-    nn.utils.clip_grad_norm_(parameters, 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
+class Steps:
+    """An optimizer's steps, of which a batch with an unusual gradient is left out: a few of them can undo hours."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer):
+        self._optimizer = optimizer
+        self._parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        self._usual = 0.0
+
+    def __call__(self) -> None:
+        size = float(nn.utils.clip_grad_norm_(self._parameters, 2 * self._usual or 1.0))
+        if size < 5 * self._usual or not self._usual:
+            self._optimizer.step()
+        self._optimizer.zero_grad()
+        # What is left out counts a little: the usual size may have grown for good.
+        self._usual = 0.98 * self._usual + 0.02 * min(2 * self._usual, size) if self._usual else min(1.0, size)
 
 
 class _Wrap(torch.autograd.Function):
