@@ -325,15 +325,14 @@ def paint(
     family: str,
     main: tuple[float, float, float],
     second: tuple[float, float, float],
-    attributes: dict[str, float],
+    value: dict[str, float],
     noise: Array,
     turn: str = "",
 ) -> Array:
     """(size, size, 3) uint8 sRGB of colours 0..1, from (4, size / 4, size / 4) standard normal noise.
 
-    The size is a multiple of 64. Features keep their size in pixels whatever it is.
+    The size is a multiple of 64. Features keep their size in pixels whatever it is. `value` has each attribute's.
     """
-    value = {"turbulence": 0.0, "brightness": 0.0, "warmth": 0.0, "scale": 0.0, "contrast": 0.0, "roughness": 0.0} | attributes
     size = noise.shape[-1] * LATENT
     x, y = np.meshgrid(np.arange(size, dtype=float), np.arange(size, dtype=float))
     place = Place(whites(noise), x, y, value["scale"], value["turbulence"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from patterns import FIELDS, LATENT, Array, Rng, paint
+from patterns import FIELDS, LATENT, TURNED, Array, Rng, paint
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "black": (0.05, 0.05, 0.06),
@@ -95,6 +95,8 @@ FAMILY_WORDS: dict[str, tuple[str, ...]] = {
 }
 FAMILIES = tuple(FAMILY_WORDS)
 assert set(FAMILIES) == set(FIELDS)
+TURNS = ("", *TURNED)
+"""Of stripes; upright are those of which nothing is said."""
 
 Thing = tuple[str, str, str, dict[str, float]]
 _THINGS = """
@@ -131,7 +133,7 @@ wine: water purple red
 
 
 def _read(text: str) -> dict[str, Thing]:
-    """ "name: family main second attribute±value …; …"."""
+    """Things from lines of `name: family main second attribute±value …; …`."""
     things = {}
     for line in text.replace("\n", ";").split(";"):
         if line.strip():
@@ -178,7 +180,7 @@ PAIRS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Attributes of -1.4..1.4: the words for less and for more. The first of them is what EEG usually turns."""
 FILLERS = [
     "a texture of",
-    "texture, ",
+    "texture,",
     "a picture of",
     "an image of",
     "a close-up of",
@@ -300,7 +302,7 @@ class Texture:
     attributes: dict[str, float]
     thing: str | None = None
     turn: str = ""
-    """Stripes are upright unless it is "horizontal" or "diagonal"."""
+    """One of TURNS."""
 
     @property
     def drawn(self) -> dict[str, float]:
@@ -320,7 +322,7 @@ def draw(rng: Rng) -> Texture:
         return Texture(family, main, second, attributes, thing)
     family = str(rng.choice(FAMILIES))
     main, second = (str(c) for c in rng.choice(list(COLOURS), 2, replace=False))
-    turn = str(rng.choice(["", "horizontal", "diagonal"])) if family == "stripes" else ""
+    turn = str(rng.choice(TURNS)) if family == "stripes" else ""
     return Texture(family, main, SECOND[main] if rng.random() < 0.4 else second, attributes, turn=turn)
 
 

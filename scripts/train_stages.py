@@ -16,6 +16,7 @@ from tqdm import tqdm
 from train_tools import DEVICE, Clock, Steps, Words, seamless, set_rate
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from edge import tiling
 from edge.models.pixel_autoencoder import PixelAutoencoder
 
 Set = tuple[Tensor, Tensor, list[textures.Texture]]
@@ -60,7 +61,7 @@ def crops(source: Tensor, count: int, side: int) -> Tensor:
 def encode(work: Path, vae: PixelAutoencoder, sets: dict[str, Set]) -> dict[str, Set]:
     """Latents of unit variance, (n, 4, side / 4, side / 4), seamless as the pictures are. Sets the scaling factor."""
     latents = {}
-    seamless(vae)
+    tiling.apply((vae,), "xy")
     for name, (pictures, *_) in sets.items():
         path = work / f"latents_{name}.pt"
         if not path.exists():
@@ -97,7 +98,7 @@ def text_encoder(work: Path, tokenizer: Any, minutes: float) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     ).to(DEVICE)
-    families, turns = textures.FAMILIES, ("", "horizontal", "diagonal")
+    families, turns = textures.FAMILIES, textures.TURNS
     head = nn.Linear(width, len(families) + len(turns) + 6 + len(textures.PAIRS)).to(DEVICE)
     both = nn.ModuleDict({"encoder": encoder, "head": head})
     optimizer = torch.optim.AdamW(both.parameters(), lr=1e-3, weight_decay=1e-3, fused=True)

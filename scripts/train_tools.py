@@ -71,7 +71,7 @@ class Steps:
 
 
 class _Wrap(torch.autograd.Function):
-    """(n, c, h, w) with a pixel of the other side around. Half as long again was the training with torch's own."""
+    """(n, c, h, w) with a pixel of the other side around. Training took half as long again with the edge's padding."""
 
     @staticmethod
     def forward(_: Any, x: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ _WEIGHTED = re.compile(r"\(([^()]+)\)(\d+(?:\.\d+)?)")
 
 
 def fragments(caption: str) -> list[tuple[str, float]]:
-    """ "(calm)0.8 sea" is "calm", 0.8 and "sea", 1."""
+    """Texts and their weights: of `(calm)0.8 sea` they are "calm", 0.8 and "sea", 1."""
     found, at = [], 0
     for match in _WEIGHTED.finditer(caption):
         found += [(caption[at : match.start()], 1.0), (match[1], float(match[2]))]

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-import patterns
 import textures
 from textures import Texture
 
@@ -43,7 +42,7 @@ def drawn(use: int, number: int, tints: float = 1.0) -> Texture:
     main, second = (str(name) for name in rng(use, number, 1).choice(list(textures.COLOURS), 2, replace=False))
     attributes = {name: value * (tints if name in _TINTS else 1) for name, value in made.attributes.items()}
     family = family_of(number)
-    turn = ("", *patterns.TURNED)[number // len(textures.FAMILIES) % 3] if family == "stripes" else ""
+    turn = textures.TURNS[number // len(textures.FAMILIES) % 3] if family == "stripes" else ""
     return replace(made, family=family, main=main, second=second, attributes=attributes, thing=None, turn=turn)
 
 

@@ -29,7 +29,7 @@ def engine() -> Engine:
 
 
 def embedded(dtype: str) -> Engine:
-    """Free in what the model's own entry fixes: it is used without guidance, and makes seamless pictures."""
+    """Free in guidance and tiling, whatever the model's own entry says of them."""
     return Engine(replace(shelf.find(shelf.EMBEDDED), guidance=None, tiling=""), device.choose("cpu", dtype))
 
 
@@ -84,11 +84,12 @@ def test_it_is_the_picture_that_the_bare_pipeline_makes(engine: Engine, guidance
     np.testing.assert_array_equal(made(engine, replace(ASK, guidance=guidance)), (picture * 255).round())
 
 
-def test_the_embedded_model_is_used_as_it_was_made() -> None:
-    engine = Engine(shelf.find(shelf.EMBEDDED), device.choose("cpu", "float32"))
+def test_what_a_model_is_used_with_is_part_of_the_resolved_request() -> None:
+    model = replace(shelf.find(shelf.EMBEDDED), guidance=0.0, tiling="xy")
+    engine = Engine(model, device.choose("cpu", "float32"))
     asked = replace(ASK, steps=None, guidance=7.0, negative="red")
     assert engine.prepare(Order(asked)).request == replace(
-        asked, model="texture-tiny", steps=12, guidance=7.0, tiling="", scheduler="ddim"
+        asked, model="texture-tiny", steps=12, guidance=0.0, tiling="xy", scheduler="ddim"
     )
     assert engine.prepare(Order(replace(asked, tiling="x"))).request.tiling == "x"
 
