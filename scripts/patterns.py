@@ -170,10 +170,8 @@ def _cells(at: Place) -> Array:
 
 
 def _cracks(at: Place) -> Array:
-    near, far, plate = at.cells(at.regular, 0.5)
-    near2, far2, _ = at.cells(at.regular // 2, 0.5, ("cross", "mean"))
-    wide = smoothstep(0.03, 0.13, far - near)
-    return wide * (0.7 + 0.3 * smoothstep(0.02, 0.1, far2 - near2)) * (0.8 + 0.2 * plate)
+    near, far, plate = at.cells(at.regular, 0.42)
+    return smoothstep(0.03, 0.15, far - near) * (0.75 + 0.25 * plate)
 
 
 def _scales(at: Place) -> Array:
@@ -258,9 +256,19 @@ def _stars(at: Place) -> Array:
 
 
 def _flames(at: Place) -> Array:
-    sway = 0.35 * at.period * at.noise("across", at.period * 2, 2.4)
-    tongues = look(at.field("mean", at.period * 0.9, 2.3, 2.6), at.x + sway, at.y)
-    return smoothstep(-0.25, 0.85, 1 - 0.9 * np.abs(tongues))
+    """Rows of tongues, brightest low in their middle, each before those of the row above; the higher, the more they sway."""
+    width, height = at.regular / 2, min(at.regular, PERIOD)  # so that 64 pixels have an even number of rows
+    sway = 0.3 * at.noise("across", at.period * 2, 2.4)
+    field = np.zeros_like(at.x)
+    for step in (1, 0):  # a tongue is higher than a row
+        row = np.floor(at.y / height) + step
+        up = (row + 1 - at.y / height) / 1.6
+        dx = (at.x / width + 0.5 * (row % 2) + sway * up**1.3) % 1 - 0.5
+        half = 0.5 * np.clip(1 - up, 0, 1) ** 0.8 * smoothstep(-0.12, 0.3, up)
+        inside = np.abs(dx) / np.maximum(half, 1e-3)
+        tongue = (1 - smoothstep(0.35, 1.0, inside)) * (1 - 0.4 * up)
+        field = np.maximum(field, tongue)
+    return np.clip(1.15 * field, 0, 1)
 
 
 def _water(at: Place) -> Array:
@@ -279,7 +287,7 @@ def _fabric(at: Place) -> Array:
 
 def _rust(at: Place) -> Array:
     specks = at.field("fine", 9, 2.4)
-    return smoothstep(-0.75, 0.05, at.noise("mean", at.period * 2, 1.5) + 0.35 * specks) * (0.78 + 0.16 * specks)
+    return smoothstep(-0.7, 0.1, at.noise("mean", at.period * 2, 1.9) + 0.9 * specks) * (0.8 + 0.14 * specks)
 
 
 FIELDS: dict[str, Callable[[Place], Array]] = {
