@@ -25,6 +25,7 @@ from protocol.errors import AlphaloomError
 
 from . import memory
 from .device import Device
+from .models import pixel_autoencoder  # noqa: F401 -- diffusers finds it by name, and only where it is loaded already
 
 KINDS: dict[str, Any] = {
     "txt2img": AutoPipelineForText2Image,

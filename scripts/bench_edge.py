@@ -20,7 +20,7 @@ from bench_turns import Arm
 ROOT = environments.ROOT
 ARMS = ROOT / "scripts/bench_edge_arms"
 EMBEDDED = ROOT / "edge/models/texture-tiny"
-AS_IT_IS_USED = {"side": 256, "steps": 12, "guidance": 4.0, "tiling": ""}
+AS_IT_IS_USED = {"side": 256, "steps": 4, "guidance": 0.0, "tiling": "xy"}
 """The embedded model."""
 JOBS, PIECE = 2000, 100
 STREAM_DIFFUSION = 106.16

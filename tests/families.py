@@ -28,6 +28,8 @@ from diffusers import (
 from peft import LoraConfig, get_peft_model_state_dict
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from edge.models import pixel_autoencoder  # noqa: F401 -- diffusers finds it by name, and only where it is loaded already
+
 TOKENIZER = Path(__file__).resolve().parents[1] / "edge" / "models" / "texture-tiny" / "tokenizer"
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """Of all Stable Diffusions."""

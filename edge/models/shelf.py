@@ -35,7 +35,7 @@ _OWN = Entry(
     EMBEDDED_SOURCE,
     family="tiny",
     licence="GPL-3.0-or-later",
-    defaults=Defaults(steps=12, guidance=4.0, side=256),
+    defaults=Defaults(steps=4, guidance=0.0, side=256, tiling="xy"),
 )
 STEPS = 25
 """Where nobody says how many."""

@@ -84,6 +84,8 @@ def engine(folder: str, device: devices.Device) -> Any:
 def bare(folder: str, device: devices.Device) -> Any:
     from diffusers import StableDiffusionPipeline
 
+    from edge.models import pixel_autoencoder  # noqa: F401 -- diffusers finds it by name, and only where it is loaded already
+
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=device.dtype, use_safetensors=True)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         device.place(part)

@@ -22,7 +22,7 @@ from edge.models import shelf
 from edge.orders import Order
 from protocol.model import Phrase, ResolvedRequest
 
-ASK = ResolvedRequest("txt2img", (Phrase("green mossy stone"),), "", 256, 256, None, 4.0, 0.6, 1)
+ASK = ResolvedRequest("txt2img", (Phrase("green mossy stone"),), "", 256, 256, None, 0.0, 0.6, 1)
 MOVES: dict[str, Callable[[float], dict[str, Any]]] = {
     "a blend": lambda t: {"phrases": (Phrase("green mossy stone", 1 - t), Phrase("orange lava", t))},
     "noise": lambda t: {"variation": t, "variation_seed": 7},

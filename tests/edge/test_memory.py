@@ -24,7 +24,7 @@ SHORT_OF_MEMORY = """
 import resource, torch
 from diffusers import DiffusionPipeline
 from edge import memory
-from edge.models import shelf
+from edge.models import pixel_autoencoder, shelf
 from edge.device import Device
 
 device = Device("cpu", torch.bfloat16)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from edge.autoencoder import Autoencoder
 from edge.device import choose
-from edge.models import shelf
+from edge.models import pixel_autoencoder, shelf  # noqa: F401 -- diffusers finds it by name, and only where it is loaded already
 from edge.previews import LONGEST, Previewer, Watch
 
 CPU = choose("cpu", "float32")

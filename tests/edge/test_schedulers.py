@@ -52,7 +52,7 @@ def test_every_scheduler_makes_a_finite_picture_with_every_family(pipelines: dic
 @pytest.mark.parametrize("steps", [12, 25])
 def test_every_scheduler_makes_what_was_asked_for(pipelines: dict[str, Any], name: str, steps: int) -> None:
     red, green, blue = make(pipelines["embedded"], name, steps, width=128, height=128).mean(axis=(0, 1))
-    assert red > 0.7 and green < 0.3 and blue < 0.3
+    assert red > 0.55 and green < 0.3 and blue < 0.3
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
