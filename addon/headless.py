@@ -22,8 +22,7 @@ from pathlib import Path
 import bpy
 
 from . import register as register_addon
-from . import stage
-from . import scene as cards
+from . import pictures, stage
 from .session import session
 from .shared import address, check, errors, graph, model, wire
 
@@ -157,7 +156,7 @@ def _generate(nodes: list[str], timeout: float) -> None:
     if failed:
         raise errors.AlphaloomError("no_picture", f"{len(failed)} of {len(mine)} pictures failed: {failed[0]}")
     # The picture itself travels right behind the news that it is done.
-    _wait(lambda: all(cards.shown_blob(job.node) == job.picture for job in ended.values()), 10, _refusal)
+    _wait(lambda: all(pictures.shown_blob(job.node) == job.picture for job in ended.values()), 10, _refusal)
 
 
 def _refusal() -> str:

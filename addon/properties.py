@@ -13,7 +13,8 @@ from bpy.props import (
     StringProperty,
 )
 
-from .session import OFF, OWN, session
+from .hands import OFF, OWN
+from .session import session
 from .shared import address, check, model, samplers
 
 TASKS = [
@@ -35,6 +36,10 @@ LINKS = [
     ("prompt", "Prompt", "The new node inherits the words of this one"),
     ("image", "Image", "This node's picture is the new one's source"),
     ("blend", "Blend", "The new node stands between its two parents"),
+]
+VALUES = [
+    ("SHARE", "0 to 1", "From the recording's low values (5 %) to its high ones (95 %)"),
+    ("OWN", "As recorded", "In the feature's own unit"),
 ]
 _SAME = (
     "width", "height", "guidance", "strength", "seed", "blend", "modulate", "variation", "variation_seed", "eeg_in_file",
@@ -118,6 +123,14 @@ class AlphaloomScene(bpy.types.PropertyGroup):
     broker: StringProperty(name="Broker", description="The broker's address", default=address.DEFAULT)
     prompt: StringProperty(name="Prompt", description="The new node's prompt")
     link: EnumProperty(name="Link", description="How the new node hangs from the selected one", items=LINKS)
+    recording: StringProperty(
+        name="Recording", description="A folder that python -m signals record wrote, or its features.vhdr", subtype="FILE_PATH"
+    )
+    feature: StringProperty(name="Feature", description="The recorded feature", default="calm")
+    baked_path: StringProperty(
+        name="Property", description="Of the active object, as Copy Data Path gives it, such as location[2]"
+    )
+    baked_values: EnumProperty(name="Values", items=VALUES)
 
 
 _CLASSES = (AlphaloomObject, AlphaloomScene)
@@ -129,9 +142,11 @@ def register() -> None:
     bpy.types.Object.alphaloom = PointerProperty(type=AlphaloomObject)
     bpy.types.Scene.alphaloom = PointerProperty(type=AlphaloomScene)
     bpy.types.Collection.alphaloom_is_map = BoolProperty()
+    bpy.types.Collection.alphaloom_holds_parts = BoolProperty()
 
 
 def unregister() -> None:
+    del bpy.types.Collection.alphaloom_holds_parts
     del bpy.types.Collection.alphaloom_is_map
     del bpy.types.Scene.alphaloom
     del bpy.types.Object.alphaloom

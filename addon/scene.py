@@ -1,19 +1,21 @@
-"""The map as Blender objects: cards that stand in the XZ plane, links as curves, all in our own collection.
+"""The map as Blender objects: cards that stand in the XZ plane, links as curves, all in our own collections.
 
 Design notes
 - Everything that is made here carries its node's or link's id; nothing without one is ever touched.
-- Nothing is held between calls: undo and file loading replace objects, so they are found by id each time.
+- Nothing is held between calls: undo and file loading replace objects, so they are found each time, by name and id.
 - A card is one selectable body; picture, label and caption are its children and follow it when it is moved.
-- Pictures are packed as they came (PNG): the .blend shows them without the broker.
+- Cards are copies of one another: a copy costs a tenth of what its parts cost one by one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 import bpy
 
+from . import materials
 from .shared import model
 
 UNIT = 2.0  # metres in a card's width
@@ -23,50 +25,97 @@ PICTURE = 1.84
 LABEL_HEIGHT = 0.54
 CORNER = 0.09
 LINK_COLOURS = {"prompt": (0.1, 0.4, 1.0), "image": (1.0, 0.3, 0.04), "blend": (0.55, 0.16, 1.0)}
-_PREVIEW = "alphaloom_preview"
-"""Marks the image of a node's preview by the node's id."""
-_MARGIN = (UNIT - PICTURE) / 2
+PARTS = ("picture", "label", "caption")
+_TEXTS = {"label": (0.15, 0.22, (0.9, 0.93, 1.0)), "caption": (0.1, 0.535, (0.5, 0.58, 0.72))}
+"""Size, how far below the picture, and colour."""
+
+_PATTERN = "Alphaloom Pattern"
+
+_index: dict[tuple[str, str], bpy.types.Object] | None = None
+_patterns: list[bpy.types.Object] = []
+_link_patterns: dict[str, bpy.types.Curve] = {}
+"""All three only hold within `at_once`."""
 
 
-def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
-    """The map's own collection, wherever it is; made in `scene` when it is not there.
+def collection(scene: bpy.types.Scene, parts: bool = False) -> bpy.types.Collection:
+    """The map's own collection of cards, or the one in it of their parts and the links, wherever it is; made in `scene` when
+    it is not there.
 
     A user's collection of the same name is left alone.
     """
-    for found in bpy.data.collections:
-        if found.alphaloom_is_map:
+    for found in _collections():
+        if found.alphaloom_holds_parts == parts:
             if not found.users:
-                scene.collection.children.link(found)
+                (collection(scene) if parts else scene.collection).children.link(found)
             return found
-    made = bpy.data.collections.new("Alphaloom")
-    made.alphaloom_is_map = True
-    scene.collection.children.link(made)
+    made = bpy.data.collections.new("Alphaloom Parts" if parts else "Alphaloom")
+    made.alphaloom_is_map, made.alphaloom_holds_parts = True, parts
+    made.hide_select = parts
+    (collection(scene) if parts else scene.collection).children.link(made)
     return made
+
+
+def _collections() -> list[bpy.types.Collection]:
+    return [found for found in bpy.data.collections if found.alphaloom_is_map]
+
+
+def _objects() -> Iterator[bpy.types.Object]:
+    for owner in _collections():
+        yield from owner.objects
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Within it objects are looked through once, and not for each that is wanted. Nothing that replaces objects may happen
+    in it: no undo, no loading."""
+    global _index
+    if _index is not None:
+        yield
+        return
+    _index = {(item.alphaloom.kind, item.alphaloom.ident): item for item in _objects()}
+    try:
+        yield
+    finally:
+        _index = None
+        _patterns.clear()
+        _link_patterns.clear()
 
 
 def find(kind: str, ident: str) -> bpy.types.Object | None:
     """The object of `kind` ('card', 'picture', 'label', 'caption', 'link') that belongs to a node or link."""
-    for owner in bpy.data.collections:
-        if owner.alphaloom_is_map:
-            for item in owner.objects:
-                if item.alphaloom.ident == ident and item.alphaloom.kind == kind:
-                    return item
-    return None
+    if _index is not None:
+        return _index.get((kind, ident))
+    named = bpy.data.objects.get(_name(kind, ident))
+    if named is not None and _belongs(named, kind, ident) and named.users:
+        return named
+    return next((item for item in _objects() if _belongs(item, kind, ident)), None)
+
+
+def _name(kind: str, ident: str) -> str:
+    return f"Alphaloom {kind.title()} {ident}"
+
+
+def _belongs(item: bpy.types.Object, kind: str, ident: str) -> bool:
+    return bool(item.alphaloom.ident == ident and item.alphaloom.kind == kind)
 
 
 # -- cards ------------------------------------------------------------------------------------------------
 
 
-def put_card(scene: bpy.types.Scene, node: model.Node, move: bool = True) -> bpy.types.Object:
-    """Make a node's card, or bring it up to date; without `move` one that is there stays where it stands."""
-    card = find("card", node.id)
+def put_card(scene: bpy.types.Scene, node: model.Node, move: bool = True, new: bool = False) -> bpy.types.Object:
+    """Make a node's card, or bring it up to date; without `move` one that is there stays where it stands. `new`: nothing
+    of it is there."""
+    card = None if new else find("card", node.id)
     if card is None:
-        card, move = _make_card(scene, node), True
+        move = True
+    if card is None or any(find(kind, node.id) is None for kind in PARTS):
+        card = _make_card(scene, node, card, new)
+    label = find("label", node.id)
     place = (node.x * UNIT, card.location.y, node.y * UNIT)
     if move and tuple(round(v, 4) for v in card.location) != tuple(round(v, 4) for v in place):
         card.location = place
     shape_picture(node)
-    set_text(find("label", node.id), wrapped(node.prompt or "(inherits its words)"))
+    set_text(label, wrapped(node.prompt or "(inherits its words)"))
     write_caption(node, "")
     return card
 
@@ -76,67 +125,126 @@ def write_caption(node: model.Node, state: str) -> None:
     set_text(find("caption", node.id), shortened(state, 40) if state else f"{node.task} · seed {node.settings.seed}")
 
 
-def remove(ident: str) -> None:
-    """Delete everything that was made for a node or link."""
-    for owner in [c for c in bpy.data.collections if c.alphaloom_is_map]:
-        for item in [o for o in owner.objects if o.alphaloom.ident == ident]:
-            data = item.data
-            bpy.data.objects.remove(item)
-            if data is not None and data.users == 0:
-                bpy.data.batch_remove([data])
-    for owned in (bpy.data.materials, bpy.data.images):
-        for item in [i for i in owned if ident in (i.get("alphaloom"), i.get(_PREVIEW))]:
-            owned.remove(item)
+def remove(idents: Collection[str], but: bpy.types.Object | None = None) -> None:
+    """Delete everything that was made for these nodes and links, `but` one object."""
+    items = []
+    for ident in idents:
+        items += [item for kind in ("card", "link", *PARTS) if (item := find(kind, ident)) is not None and item != but]
+    data = {item.data for item in items}
+    owned = [each for ident in idents for each in materials.of(ident, find("picture", ident))]
+    if _index is not None:
+        for item in items:
+            del _index[item.alphaloom.kind, item.alphaloom.ident]
+    bpy.data.batch_remove(items)
+    bpy.data.batch_remove([*owned, *(each for each in data if each is not None and each.users == 0)])
 
 
 def idents() -> dict[str, str]:
     """The ids of all cards and links that are there, with their kind."""
-    found = {}
-    for owner in bpy.data.collections:
-        if owner.alphaloom_is_map:
-            for item in owner.objects:
-                if item.alphaloom.kind in ("card", "link"):
-                    found[item.alphaloom.ident] = item.alphaloom.kind
+    return {item.alphaloom.ident: item.alphaloom.kind for item in _objects() if item.alphaloom.kind in ("card", "link")}
+
+
+def standing(wanted: Iterable[str] = ()) -> tuple[dict[str, tuple[float, float]], list[bpy.types.Object]]:
+    """Where each card stands, in card widths; and cards that Blender has duplicated, which have another's id.
+
+    Those that are `wanted` are found in other collections, too, where the artist has put them.
+    """
+    places: dict[str, tuple[float, float]] = {}
+    cards: dict[str, bpy.types.Object] = {}
+    copies = []
+    for owner in _collections():
+        if owner.alphaloom_holds_parts:
+            continue
+        for item in owner.objects:
+            if item.alphaloom.kind != "card":
+                continue
+            ident = item.alphaloom.ident
+            if ident in cards:
+                if item.name == _name("card", ident):
+                    item, cards[ident] = cards[ident], item
+                copies.append(item)
+            else:
+                cards[ident] = item
+    for ident in wanted:
+        if ident not in cards:
+            item = bpy.data.objects.get(_name("card", ident))
+            if item is not None and _belongs(item, "card", ident) and item.users:
+                cards[ident] = item
+    for ident, item in cards.items():
+        place = item.location
+        places[ident] = (place.x / UNIT, place.z / UNIT)
+    return places, copies
+
+
+def adopt(item: bpy.types.Object, ident: str) -> None:
+    """Make a duplicate of a card the card of a node of its own."""
+    item.alphaloom.ident = ident
+    item.name = _name("card", ident)
+
+
+def _make_card(scene: bpy.types.Scene, node: model.Node, body: bpy.types.Object | None, new: bool) -> bpy.types.Object:
+    """A card, or the parts of one that has a body already: a duplicate's, or what was left of one."""
+    if not new:
+        remove((node.id,), but=body)
+    pattern = _pattern()
+    made = [item.copy() for item in (pattern if body is None else pattern[1:])]
+    for text in made[-2:]:
+        text.data = text.data.copy()
+    made = made if body is None else [body, *made]
+    for kind, item in zip(("card", *PARTS), made, strict=True):
+        if item is body:
+            continue
+        item.name, item.use_fake_user = _name(kind, node.id), False
+        item.alphaloom.ident, item.alphaloom.kind = node.id, kind
+        if kind != "card":
+            item.parent = made[0]
+        collection(scene, kind != "card").objects.link(item)
+        if _index is not None:
+            _index[kind, node.id] = item
+    made[1].material_slots[0].material = materials.without_picture()
+    return made[0]
+
+
+def _pattern() -> list[bpy.types.Object]:
+    """Body, picture, label and caption that all cards are copies of; in no scene, so that nobody changes them."""
+    if _index is not None and _patterns:
+        return _patterns
+    named = [bpy.data.objects.get(f"{_PATTERN} {kind}") for kind in ("card", *PARTS)]
+    found = [item for item in named if item is not None and item.alphaloom.kind == _PATTERN]
+    if len(found) < len(named):
+        found = _first_card()
+        for kind, item in zip(("card", *PARTS), found, strict=True):
+            item.name, item.alphaloom.kind, item.use_fake_user = f"{_PATTERN} {kind}", _PATTERN, True
+    if _index is not None:
+        _patterns.extend(found)
     return found
 
 
-def places() -> dict[str, tuple[float, float]]:
-    """Where each card stands, in card widths."""
-    return {
-        item.alphaloom.ident: (item.location.x / UNIT, item.location.z / UNIT)
-        for owner in bpy.data.collections
-        if owner.alphaloom_is_map
-        for item in owner.objects
-        if item.alphaloom.kind == "card"
-    }
-
-
-def _make_card(scene: bpy.types.Scene, node: model.Node) -> bpy.types.Object:
-    remove(node.id)  # what is left of a card whose body was deleted
-    height = UNIT + LABEL_HEIGHT
-    body = _add(scene, "card", node.id, _rounded_plate(UNIT, height, DEPTH, CORNER))
+def _first_card() -> list[bpy.types.Object]:
+    body = bpy.data.objects.new("Alphaloom Card", _rounded_plate(UNIT, UNIT + LABEL_HEIGHT, DEPTH, CORNER))
     body.location.y = FRONT
-    body.data.materials.append(shared_material("Alphaloom Card", (0.05, 0.056, 0.08), 0.4))
+    body.data.materials.append(materials.shared("Alphaloom Card", (0.05, 0.056, 0.08), 0.4))
 
-    picture = _child(scene, body, "picture", node.id, bpy.data.meshes.new("Alphaloom Picture"), (0, -0.002, 0))
+    picture = bpy.data.objects.new("Alphaloom Picture", bpy.data.meshes.new("Alphaloom Picture"))
     picture.data.from_pydata([(-0.5, 0, -0.5), (0.5, 0, -0.5), (0.5, 0, 0.5), (-0.5, 0, 0.5)], [], [(0, 1, 2, 3)])
     corners = picture.data.uv_layers.new().data
     for loop, uv in zip(corners, ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True):
         loop.uv = uv
-    picture.data.materials.append(_picture_material(node.id))
+    picture.data.materials.append(None)
+    picture.material_slots[0].link = "OBJECT"  # cards share the mesh
+    picture.location = (0, -0.002, 0)
 
-    bottom = -PICTURE / 2
-    for kind, size, drop, colour in (
-        ("label", 0.15, 0.22, (0.9, 0.93, 1.0)),
-        ("caption", 0.1, 0.535, (0.5, 0.58, 0.72)),
-    ):
+    made = [body, picture]
+    for kind, (size, drop, colour) in _TEXTS.items():
         curve = bpy.data.curves.new(f"Alphaloom {kind.title()}", "FONT")
         curve.size, curve.align_x = size, "CENTER"
         curve.space_line = 0.95
-        text = _child(scene, body, kind, node.id, curve, (0, -0.006, bottom - drop))
+        curve.materials.append(materials.shared(f"Alphaloom {kind.title()}", colour, glow=1.0))
+        text = bpy.data.objects.new(f"Alphaloom {kind.title()}", curve)
+        text.location = (0, -0.006, -PICTURE / 2 - drop)
         text.rotation_euler.x = math.pi / 2
-        text.data.materials.append(shared_material(f"Alphaloom {kind.title()}", colour, glow=1.0))
-    return body
+        made.append(text)
+    return made
 
 
 def shape_picture(node: model.Node) -> None:
@@ -145,23 +253,6 @@ def shape_picture(node: model.Node) -> None:
     if picture is not None:
         longest = max(node.settings.width, node.settings.height)
         picture.scale = (PICTURE * node.settings.width / longest, 1, PICTURE * node.settings.height / longest)
-
-
-def _child(
-    scene: bpy.types.Scene, body: bpy.types.Object, kind: str, ident: str, data: bpy.types.ID, place: tuple[float, float, float]
-) -> bpy.types.Object:
-    made = _add(scene, kind, ident, data)
-    made.parent = body
-    made.location = place
-    made.hide_select = True
-    return made
-
-
-def _add(scene: bpy.types.Scene, kind: str, ident: str, data: bpy.types.ID) -> bpy.types.Object:
-    made = bpy.data.objects.new(f"Alphaloom {kind.title()}", data)
-    made.alphaloom.ident, made.alphaloom.kind = ident, kind
-    collection(scene).objects.link(made)
-    return made
 
 
 def _rounded_plate(width: float, height: float, depth: float, corner: float) -> bpy.types.Mesh:
@@ -211,151 +302,61 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip(" ,") + "…"
 
 
-# -- pictures ---------------------------------------------------------------------------------------------
-
-
-def show_picture(node_id: str, blob: str, data: bytes) -> None:
-    """Put encoded bytes (PNG, JPEG) on a node's card, packed into the file."""
-    if _material(node_id) is None:
-        return
-    image = _image("alphaloom", node_id) or _new_image("alphaloom", node_id)
-    _fill(image, data)
-    image["alphaloom_blob"] = blob
-    hide_preview(node_id)
-
-
-def show_preview(node_id: str, data: bytes) -> None:
-    """Show what a picture looks like so far. The card's own picture stays in the file."""
-    material = _material(node_id)
-    if material is not None:
-        image = _image(_PREVIEW, node_id) or _new_image(_PREVIEW, node_id)
-        _fill(image, data)
-        _show(material, image)
-
-
-def hide_preview(node_id: str) -> None:
-    """The card shows its own picture, if it has one."""
-    material, preview = _material(node_id), _image(_PREVIEW, node_id)
-    if material is not None:
-        _show(material, _image("alphaloom", node_id))
-    if preview is not None:
-        bpy.data.images.remove(preview)
-
-
-def hide_previews() -> None:
-    for image in [i for i in bpy.data.images if i.get(_PREVIEW)]:
-        hide_preview(image[_PREVIEW])
-
-
-def shown_blob(node_id: str) -> str:
-    """The blob that a card shows, but for previews; empty when it shows none."""
-    image = _image("alphaloom", node_id)
-    return str(image.get("alphaloom_blob", "")) if image is not None else ""
-
-
-def _material(node_id: str) -> bpy.types.Material | None:
-    return next((m for m in bpy.data.materials if m.get("alphaloom") == node_id), None)
-
-
-def _image(mark: str, node_id: str) -> bpy.types.Image | None:
-    return next((i for i in bpy.data.images if i.get(mark) == node_id), None)
-
-
-def _new_image(mark: str, node_id: str) -> bpy.types.Image:
-    image = bpy.data.images.new(f"Alphaloom {node_id[:8]}", 8, 8)
-    image[mark] = node_id
-    return image
-
-
-def _fill(image: bpy.types.Image, data: bytes) -> None:
-    if image.packed_file is not None:
-        image.unpack(method="REMOVE")
-    image.source = "FILE"
-    image.pack(data=data, data_len=len(data))
-    image.buffers_free()
-    image.update_tag()
-
-
-def _show(material: bpy.types.Material, image: bpy.types.Image | None) -> None:
-    material.node_tree.nodes["Alphaloom Picture"].image = image
-    glow = material.node_tree.nodes["Alphaloom Glow"]
-    glow.inputs["Strength"].default_value = 0.0 if image is None else 1.0
-
-
-def _picture_material(node_id: str) -> bpy.types.Material:
-    """Emission, so that a picture has its own colours in any light; nearly dark until it has one."""
-    material = bpy.data.materials.new("Alphaloom Picture")
-    material["alphaloom"] = node_id
-    use_nodes(material)
-    tree = material.node_tree
-    tree.nodes.clear()
-    texture = tree.nodes.new("ShaderNodeTexImage")
-    texture.name = "Alphaloom Picture"
-    glow = tree.nodes.new("ShaderNodeEmission")
-    glow.name = "Alphaloom Glow"
-    glow.inputs["Strength"].default_value = 0.0
-    out = tree.nodes.new("ShaderNodeOutputMaterial")
-    tree.links.new(texture.outputs["Color"], glow.inputs["Color"])
-    tree.links.new(glow.outputs["Emission"], out.inputs["Surface"])
-    tree.nodes.active = texture
-    return material
-
-
-def use_nodes(owner: bpy.types.Material | bpy.types.World) -> None:
-    """Blender 5 makes them with nodes and will drop the switch; 4.5 still wants it."""
-    if owner.node_tree is None:
-        owner.use_nodes = True
-
-
-def shared_material(
-    name: str, colour: tuple[float, float, float], roughness: float = 0.5, glow: float = 0.0
-) -> bpy.types.Material:
-    """One of the extension's few plain materials, made once. With `glow` it shines in its colour and takes no light."""
-    for found in bpy.data.materials:
-        if found.get("alphaloom") == name:
-            return found
-    material = bpy.data.materials.new(name)
-    material["alphaloom"] = name
-    use_nodes(material)
-    material.diffuse_color = (*colour, 1)
-    shader: Any = material.node_tree.nodes["Principled BSDF"]
-    shader.inputs["Base Color"].default_value = (0, 0, 0, 1) if glow else (*colour, 1)
-    shader.inputs["Roughness"].default_value = roughness
-    shader.inputs["Emission Color"].default_value = (*colour, 1)
-    shader.inputs["Emission Strength"].default_value = glow
-    return material
-
-
 # -- links ------------------------------------------------------------------------------------------------
 
 
-def put_link(scene: bpy.types.Scene, link: model.Link) -> None:
-    """Draw a link between its two cards, from edge to edge, or bring it up to date."""
+def put_link(scene: bpy.types.Scene, link: model.Link, new: bool = False) -> None:
+    """Draw a link between its two cards, from edge to edge, or bring it up to date. `new`: it is not there."""
     parent, child = find("card", link.parent), find("card", link.child)
     if parent is None or child is None:
         return
-    curve = find("link", link.id)
+    curve = None if new else find("link", link.id)
     if curve is None:
-        data = bpy.data.curves.new("Alphaloom Link", "CURVE")
-        data.dimensions = "3D"
-        data.bevel_depth = 0.028
-        data.bevel_resolution = 3
-        data.resolution_u = 24
-        data.splines.new("BEZIER").bezier_points.add(1)
-        data.materials.append(shared_material(f"Alphaloom {link.kind} link", LINK_COLOURS[link.kind], glow=0.9))
-        curve = _add(scene, "link", link.id, data)
-        curve.hide_select = True
+        owner = collection(scene, parts=True)
+        data = _link_pattern(link.kind).copy()
+        data.use_fake_user = False
+        curve = bpy.data.objects.new(_name("link", link.id), data)
+        curve.alphaloom.ident, curve.alphaloom.kind = link.id, "link"
+        owner.objects.link(curve)
+        if _index is not None:
+            _index["link", link.id] = curve
     start, out = _port(parent, child)
     end, into = _port(child, parent)
     reach = 0.45 * math.dist(start, end)
     first, last = curve.data.splines[0].bezier_points
     for point, place, aim in ((first, start, out), (last, end, into)):
-        point.handle_left_type = point.handle_right_type = "FREE"
         point.co = place
         handle = tuple(p + reach * a for p, a in zip(place, aim, strict=True))
         point.handle_right = handle if point is first else place
         point.handle_left = place if point is first else handle
-    first.radius, last.radius = 0.7, 1.3
+
+
+def _link_pattern(kind: str) -> bpy.types.Curve:
+    """What all links of a kind are copies of."""
+    if _index is not None and kind in _link_patterns:
+        return _link_patterns[kind]
+    name = f"{_PATTERN} {kind}"
+    found = bpy.data.curves.get(name)
+    if found is None or not found.get(_PATTERN):
+        found = _first_link(kind)
+        found.name, found[_PATTERN], found.use_fake_user = name, True, True
+    if _index is not None:
+        _link_patterns[kind] = found
+    return found
+
+
+def _first_link(kind: str) -> bpy.types.Curve:
+    data = bpy.data.curves.new("Alphaloom Link", "CURVE")
+    data.dimensions = "3D"
+    data.bevel_depth = 0.028
+    data.bevel_resolution = 3
+    data.resolution_u = 24
+    data.splines.new("BEZIER").bezier_points.add(1)
+    data.materials.append(materials.shared(f"Alphaloom {kind} link", LINK_COLOURS[kind], glow=0.9))
+    for point, radius in zip(data.splines[0].bezier_points, (0.7, 1.3), strict=True):
+        point.handle_left_type = point.handle_right_type = "FREE"
+        point.radius = radius
+    return data
 
 
 Place = tuple[float, float, float]

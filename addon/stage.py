@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 from mathutils import Vector
 
+from . import materials
 from . import scene as cards
 
 NAME = "Alphaloom Stage"
@@ -48,14 +49,14 @@ def _build(title: str, aspect: float) -> bpy.types.Scene:
     centre, size = (low + high) / 2, high - low
     floor = low.z - 0.35
     stage.world = _world()
-    _plane(stage, "Floor", 60, (centre.x, 0, floor), 0, cards.shared_material("Alphaloom Floor", (0.012, 0.014, 0.022), 0.22))
+    _plane(stage, "Floor", 60, (centre.x, 0, floor), 0, materials.shared("Alphaloom Floor", (0.012, 0.014, 0.022), 0.22))
     _plane(
         stage,
         "Backdrop",
         60,
         (centre.x, cards.FRONT + 9, 0),
         math.pi / 2,
-        cards.shared_material("Alphaloom Backdrop", (0.02, 0.024, 0.045), 0.9),
+        materials.shared("Alphaloom Backdrop", (0.02, 0.024, 0.045), 0.9),
     )
     reach = max(size.x, size.z)
     _light(
@@ -156,7 +157,7 @@ def _words(
 ) -> None:
     curve = bpy.data.curves.new("Alphaloom Words", "FONT")
     curve.body, curve.size, curve.align_x = text, size, align
-    curve.materials.append(cards.shared_material(f"Alphaloom words {colour}", colour, glow=1.0))
+    curve.materials.append(materials.shared(f"Alphaloom words {colour}", colour, glow=1.0))
     words = _link(stage, bpy.data.objects.new("Alphaloom Words", curve))
     words.location, words.rotation_euler.x = place, math.pi / 2
 
@@ -166,7 +167,7 @@ def _world() -> bpy.types.World:
     if world is None:
         world = bpy.data.worlds.new(NAME)
         world["alphaloom"] = True
-        cards.use_nodes(world)
+        materials.use_nodes(world)
         background = world.node_tree.nodes["Background"]
         background.inputs["Color"].default_value = (0.05, 0.06, 0.1, 1)
         background.inputs["Strength"].default_value = 0.35

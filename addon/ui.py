@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import bpy
 
-from . import scene as cards
+from . import pictures
 from .session import session
 from .shared import address, errors, model
 
@@ -76,7 +76,7 @@ class ALPHALOOM_OT_disconnect(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         session.close()
-        cards.hide_previews()
+        pictures.hide_previews()
         return {"FINISHED"}
 
 

@@ -22,7 +22,7 @@ def ours(broker: str) -> None:
     import bpy
 
     import addon
-    from addon import scene as cards
+    from addon import pictures
     from addon.session import session
     from addon.shared import model
 
@@ -39,7 +39,7 @@ def ours(broker: str) -> None:
         job = session.generate("bench")
         ticks_until(lambda job=job: job in session.mirror.jobs and session.mirror.jobs[job].state == "done")
         made = session.mirror.jobs[job].picture
-        ticks_until(lambda made=made: cards.shown_blob("bench") == made)
+        ticks_until(lambda made=made: pictures.shown_blob("bench") == made)
         image = next(i for i in bpy.data.images if i.get("alphaloom") == "bench")
         image.pixels[0]  # decoded: it is a texture now, not a file
         bench_turns.answer(time.perf_counter() - start)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import bpy
 import pytest
+from others import Other
 
 import addon
 from addon.session import session
@@ -52,3 +53,11 @@ def online(programs, tmp_path) -> str:
     session.open(broker)
     tick_until(lambda: session.mirror.loaded)
     return broker
+
+
+@pytest.fixture
+def other(online: str, ticks):
+    made = Other(online, ticks)
+    made.until(lambda: made.mirror.loaded)
+    yield made
+    made.connection.close()

@@ -4,6 +4,7 @@ import zlib
 import bpy
 import pytest
 
+from addon import pictures
 from addon import scene as cards
 from addon.shared import model
 
@@ -28,7 +29,8 @@ def test_a_card_stands_where_the_node_is_with_its_prompt_as_label() -> None:
     assert card.location.x == pytest.approx(cards.UNIT) and card.location.z == pytest.approx(2 * cards.UNIT)
     assert cards.find("label", "n1").data.body == "a red marble"
     assert {c.alphaloom.kind for c in card.children} == {"picture", "label", "caption"}
-    assert not card.hide_select and all(c.hide_select for c in card.children)
+    assert not any(owner.hide_select for owner in card.users_collection)
+    assert all(owner.hide_select for part in card.children for owner in part.users_collection)
 
 
 def test_putting_a_card_twice_is_one_card() -> None:
@@ -41,17 +43,17 @@ def test_putting_a_card_twice_is_one_card() -> None:
 
 def test_a_picture_is_packed_and_shown_in_its_own_colours() -> None:
     put()
-    cards.show_picture("n1", "blob1", png((255, 0, 0)))
-    image = cards.find("picture", "n1").data.materials[0].node_tree.nodes["Alphaloom Picture"].image
+    pictures.show_picture("n1", "blob1", png((255, 0, 0)))
+    image = cards.find("picture", "n1").material_slots[0].material.node_tree.nodes["Alphaloom Picture"].image
     assert image.packed_file is not None and tuple(image.size) == (8, 8)
     assert tuple(image.pixels[:3]) == pytest.approx((1, 0, 0), abs=0.01)
-    assert cards.shown_blob("n1") == "blob1"
+    assert pictures.shown_blob("n1") == "blob1"
 
 
 def test_the_next_picture_replaces_the_last_and_leaves_no_litter() -> None:
     put()
     for n, rgb in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255))):
-        cards.show_picture("n1", f"blob{n}", png(rgb, 8 + n, 8))
+        pictures.show_picture("n1", f"blob{n}", png(rgb, 8 + n, 8))
     (image,) = [i for i in bpy.data.images if i.get("alphaloom")]
     assert tuple(image.pixels[:3]) == pytest.approx((0, 0, 1), abs=0.01)
     assert tuple(image.size) == (10, 8)
@@ -59,42 +61,42 @@ def test_the_next_picture_replaces_the_last_and_leaves_no_litter() -> None:
 
 def test_a_broken_picture_does_no_harm() -> None:
     put()
-    cards.show_picture("n1", "bad", b"no picture at all")
-    cards.show_picture("n1", "good", png((0, 255, 0)))
+    pictures.show_picture("n1", "bad", b"no picture at all")
+    pictures.show_picture("n1", "good", png((0, 255, 0)))
     (image,) = [i for i in bpy.data.images if i.get("alphaloom")]
     assert tuple(image.pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01)
 
 
 def texture(ident: str = "n1") -> bpy.types.Image | None:
-    return cards.find("picture", ident).data.materials[0].node_tree.nodes["Alphaloom Picture"].image
+    return cards.find("picture", ident).material_slots[0].material.node_tree.nodes["Alphaloom Picture"].image
 
 
 def test_a_preview_is_seen_and_the_cards_own_picture_comes_back() -> None:
     put()
-    cards.show_preview("n1", png((255, 0, 0)))
-    assert tuple(texture().pixels[:3]) == pytest.approx((1, 0, 0), abs=0.01) and cards.shown_blob("n1") == ""
-    cards.hide_preview("n1")
+    pictures.show_preview("n1", png((255, 0, 0)))
+    assert tuple(texture().pixels[:3]) == pytest.approx((1, 0, 0), abs=0.01) and pictures.shown_blob("n1") == ""
+    pictures.hide_preview("n1")
     assert texture() is None and not bpy.data.images
-    cards.show_picture("n1", "blob1", png((0, 0, 255)))
-    cards.show_preview("n1", png((255, 0, 0)))
-    cards.show_preview("n1", png((0, 255, 0)))
-    assert tuple(texture().pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01) and cards.shown_blob("n1") == "blob1"
-    cards.hide_preview("n1")
+    pictures.show_picture("n1", "blob1", png((0, 0, 255)))
+    pictures.show_preview("n1", png((255, 0, 0)))
+    pictures.show_preview("n1", png((0, 255, 0)))
+    assert tuple(texture().pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01) and pictures.shown_blob("n1") == "blob1"
+    pictures.hide_preview("n1")
     assert tuple(texture().pixels[:3]) == pytest.approx((0, 0, 1), abs=0.01)
-    cards.show_preview("n1", png((255, 0, 0)))
-    cards.show_picture("n1", "blob2", png((0, 255, 0)))
+    pictures.show_preview("n1", png((255, 0, 0)))
+    pictures.show_picture("n1", "blob2", png((0, 255, 0)))
     assert tuple(texture().pixels[:3]) == pytest.approx((0, 1, 0), abs=0.01) and len(bpy.data.images) == 1
-    cards.show_preview("n1", png((255, 0, 0)))
-    cards.remove("n1")
+    pictures.show_preview("n1", png((255, 0, 0)))
+    cards.remove({"n1"})
     assert not bpy.data.images
-    cards.show_preview("n1", png((255, 0, 0)))
+    pictures.show_preview("n1", png((255, 0, 0)))
     assert not bpy.data.images
 
 
 def test_a_preview_is_not_in_a_saved_file(tmp_path) -> None:
     put()
-    cards.show_picture("n1", "blob1", png((0, 0, 255)))
-    cards.show_preview("n1", png((255, 0, 0)))
+    pictures.show_picture("n1", "blob1", png((0, 0, 255)))
+    pictures.show_preview("n1", png((255, 0, 0)))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "map.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "map.blend"))
     assert tuple(texture().pixels[:3]) == pytest.approx((0, 0, 1), abs=0.01) and len(bpy.data.images) == 1
@@ -102,7 +104,7 @@ def test_a_preview_is_not_in_a_saved_file(tmp_path) -> None:
 
 def test_pictures_survive_saving_and_opening(tmp_path) -> None:
     put()
-    cards.show_picture("n1", "blob1", png((0, 0, 255)))
+    pictures.show_picture("n1", "blob1", png((0, 0, 255)))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "map.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "map.blend"))
     (image,) = [i for i in bpy.data.images if i.get("alphaloom") == "n1"]
@@ -138,8 +140,8 @@ def test_what_the_extension_did_not_make_is_never_touched() -> None:
     bpy.data.images.new("Alphaloom n1", 8, 8)
     before = (set(theirs.objects), cube.data.name, material.name, len(bpy.data.images))
     put()
-    cards.show_picture("n1", "b", png((1, 2, 3)))
-    cards.remove("n1")
+    pictures.show_picture("n1", "b", png((1, 2, 3)))
+    cards.remove({"n1"})
     assert (set(theirs.objects), cube.data.name, material.name, len(bpy.data.images)) == before
     assert cards.collection(bpy.context.scene) != theirs
 
@@ -149,8 +151,8 @@ def test_removing_a_card_removes_all_that_was_made_for_it() -> None:
     kinds = ("objects", "meshes", "curves", "materials", "images")
     before = {kind: len(getattr(bpy.data, kind)) for kind in kinds}
     put()
-    cards.show_picture("n1", "b", png((1, 2, 3)))
-    cards.remove("n1")
+    pictures.show_picture("n1", "b", png((1, 2, 3)))
+    cards.remove({"n1"})
     assert {kind: len(getattr(bpy.data, kind)) for kind in kinds} == before
 
 

@@ -2,51 +2,16 @@
 
 import bpy
 import pytest
+from others import Other
 
 import addon
+from addon import pictures, ui
 from addon import scene as cards
-from addon import ui
-from addon.connection import Connection
-from addon.mirror import Mirror
 from addon.session import session
 from addon.shared import edits, model
 from addon.shared import messages as m
 
 SMALL = model.Settings(width=64, height=64, steps=2)
-
-
-class Other:
-    """Somebody else on the same map."""
-
-    def __init__(self, broker: str, ticks) -> None:
-        self.connection = Connection("other")
-        self.connection.open(broker)
-        self.mirror = Mirror()
-        self.ticks = ticks
-
-    def edit(self, *changes: model.Change) -> None:
-        self.connection.send(m.Edit(model.new_id(), changes))
-        self.until(lambda: len(self.connection.outbox) == 0)
-
-    def until(self, done) -> None:
-        def tick() -> bool:
-            self.connection.tick()
-            while self.connection.inbox:
-                self.mirror.apply(self.connection.inbox.popleft())
-            return done()
-
-        self.ticks(tick)
-
-    def node(self, ident: str) -> model.Node:
-        return self.mirror.map.nodes.get(ident, model.Node(""))
-
-
-@pytest.fixture
-def other(online: str, ticks):
-    made = Other(online, ticks)
-    made.until(lambda: made.mirror.loaded)
-    yield made
-    made.connection.close()
 
 
 def settled() -> bool:
@@ -58,7 +23,7 @@ def card(ident: str = "n") -> bpy.types.Object | None:
 
 
 def place(ident: str = "n") -> tuple[float, float]:
-    x, y = cards.places()[ident]
+    x, y = cards.standing()[0][ident]
     return round(x, 3), round(y, 3)
 
 
@@ -67,7 +32,7 @@ def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, online: str
     session.put(model.Node("n", "red marble", settings=SMALL))
     ticks(lambda: cards.find("card", "n") is not None)
     session.generate("n")
-    ticks(lambda: cards.shown_blob("n") != "")
+    ticks(lambda: pictures.shown_blob("n") != "")
     (image,) = [i for i in bpy.data.images if i.get("alphaloom") == "n"]
     assert tuple(image.size) == (64, 64) and max(image.pixels[:300]) > 0.1
     assert session.mirror.state_of("n") == ""
@@ -103,7 +68,7 @@ def test_a_running_jobs_previews_are_seen_until_it_is_done_or_fails(online: str,
     ticks(lambda: not session.mirror.runs("l"))
     assert previews()
     hear(m.Picture("n", "l", "blob", "image/png", b"png"))
-    ticks(lambda: cards.shown_blob("n") == "blob")
+    ticks(lambda: pictures.shown_blob("n") == "blob")
     assert not previews()
 
 
@@ -124,7 +89,7 @@ def test_the_caption_says_which_model_is_pulled(online: str, ticks) -> None:
     ticks(lambda: cards.find("caption", "n").data.body == "pulling sd-turbo 40 %")
 
 
-def test_the_panel_has_scheduler_tiling_and_variation(other: Other, ticks) -> None:
+def test_the_panel_has_scheduler_tiling_and_variation(other, ticks) -> None:
     session.put(model.Node("n", settings=model.Settings(scheduler="lcm", tiling="x", variation=0.25, variation_seed=7)))
     other.until(lambda: other.node("n").settings.scheduler == "lcm")
     panel = card().alphaloom
@@ -137,7 +102,7 @@ def test_the_panel_has_scheduler_tiling_and_variation(other: Other, ticks) -> No
     other.until(lambda: (other.node("n").settings.scheduler, other.node("n").settings.tiling) == ("dpm++_2m_karras", "xy"))
 
 
-def test_the_panel_has_the_nodes_model(other: Other, ticks) -> None:
+def test_the_panel_has_the_nodes_model(other, ticks) -> None:
     session.put(model.Node("n", settings=model.Settings(model="sd-turbo")))
     other.until(lambda: other.node("n").settings.model == "sd-turbo")
     assert card().alphaloom.model == "sd-turbo"
@@ -147,7 +112,7 @@ def test_the_panel_has_the_nodes_model(other: Other, ticks) -> None:
     other.until(lambda: other.node("n").settings == model.Settings())
 
 
-def test_cards_that_are_dragged_together_move_for_everybody_as_one_operation(other: Other, ticks) -> None:
+def test_cards_that_are_dragged_together_move_for_everybody_as_one_operation(other, ticks) -> None:
     session.put(model.Node("n"), model.Node("k", x=2))
     other.until(lambda: other.node("k").x == 2)
     before = other.mirror.map.revision
@@ -157,7 +122,7 @@ def test_cards_that_are_dragged_together_move_for_everybody_as_one_operation(oth
     assert (other.node("n").y, other.node("k").y) == (-1, -1)
 
 
-def test_a_card_is_moved_and_turned_by_its_changed_fields_alone(other: Other, ticks) -> None:
+def test_a_card_is_moved_and_turned_by_its_changed_fields_alone(other, ticks) -> None:
     session.put(model.Node("n", "x"))
     other.until(lambda: other.node("n").prompt == "x")
     said: list[m.Edit] = []
@@ -172,7 +137,7 @@ def test_a_card_is_moved_and_turned_by_its_changed_fields_alone(other: Other, ti
     assert edit.changes == (model.Change("update", "node", "n", {"x": 3.0, "settings.strength": 0.7}),)
 
 
-def test_a_card_under_the_artists_hand_stays_there_when_an_older_place_of_it_is_heard(other: Other, ticks) -> None:
+def test_a_card_under_the_artists_hand_stays_there_when_an_older_place_of_it_is_heard(other, ticks) -> None:
     session.put(model.Node("n"))
     ticks(settled)
     card().location.x = cards.UNIT
@@ -185,7 +150,7 @@ def test_a_card_under_the_artists_hand_stays_there_when_an_older_place_of_it_is_
     assert card().alphaloom.prompt == "theirs" and place() == (2, 0)
 
 
-def test_two_people_turn_two_knobs_of_one_node_and_both_have_their_way(other: Other, ticks) -> None:
+def test_two_people_turn_two_knobs_of_one_node_and_both_have_their_way(other, ticks) -> None:
     session.put(model.Node("n"))
     other.until(lambda: other.node("n").id == "n")
     card().alphaloom.guidance = 7
@@ -195,7 +160,7 @@ def test_two_people_turn_two_knobs_of_one_node_and_both_have_their_way(other: Ot
     assert (card().alphaloom.guidance, card().alphaloom.seed, place()) == (7, 5, (0, 1))
 
 
-def test_what_the_panel_edits_reaches_the_broker_once(other: Other, ticks) -> None:
+def test_what_the_panel_edits_reaches_the_broker_once(other, ticks) -> None:
     session.put(model.Node("n", "x"))
     other.until(lambda: other.node("n").prompt == "x")
     before = other.mirror.map.revision
@@ -220,7 +185,7 @@ def test_a_refused_edit_is_said_and_the_card_goes_back(online: str, ticks) -> No
     assert card("impossible") is None
 
 
-def test_a_picture_is_asked_for_with_what_the_panel_says_now(other: Other, ticks) -> None:
+def test_a_picture_is_asked_for_with_what_the_panel_says_now(other, ticks) -> None:
     session.put(model.Node("n", "x"))
     ticks(settled)
     card().alphaloom.prompt = "y"
@@ -230,7 +195,7 @@ def test_a_picture_is_asked_for_with_what_the_panel_says_now(other: Other, ticks
     other.until(lambda: other.node("n").prompt == "y" and bool(other.mirror.jobs))
 
 
-def test_what_somebody_else_does_shows_here(other: Other, ticks) -> None:
+def test_what_somebody_else_does_shows_here(other, ticks) -> None:
     other.edit(edits.create(model.Node("a", "theirs")), edits.create(model.Node("b", "too", x=2)))
     other.edit(edits.create(model.Link("l", "a", "b", "blend")))
     ticks(lambda: cards.find("link", "l") is not None)
@@ -260,8 +225,8 @@ def test_pictures_that_were_made_while_the_connection_was_lost_are_fetched(progr
     programs.edge(online)
     session.put(model.Node("n", "red marble", settings=SMALL))
     session.generate("n")
-    ticks(lambda: cards.shown_blob("n") != "")
-    shown = cards.shown_blob("n")
+    ticks(lambda: pictures.shown_blob("n") != "")
+    shown = pictures.shown_blob("n")
     session.close()  # as a connection that hears nothing: what is made now is missed
     other = Other(online, ticks)
     other.until(lambda: other.node("n").id == "n")
@@ -270,7 +235,7 @@ def test_pictures_that_were_made_while_the_connection_was_lost_are_fetched(progr
     other.until(lambda: other.node("n").picture != shown)
     other.connection.close()
     session.open(online)
-    ticks(lambda: cards.shown_blob("n") == other.node("n").picture)
+    ticks(lambda: pictures.shown_blob("n") == other.node("n").picture)
 
 
 def test_a_dead_broker_leaves_the_scene_as_it_is_and_is_come_back_to(programs, online: str, tmp_path, ticks) -> None:
@@ -342,14 +307,14 @@ def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(pro
     bpy.ops.ed.undo_push(message="a preview")
     hear(running("j", "cancelled"))
     session.generate("n")
-    ticks(lambda: cards.shown_blob("n") != "" and not previews())
-    blob = cards.shown_blob("n")
+    ticks(lambda: pictures.shown_blob("n") != "" and not previews())
+    blob = pictures.shown_blob("n")
     bpy.ops.ed.undo_push(message="the picture")
     for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo):  # to the preview, before it, and to it again
         step()
         assert not previews()
-        assert cards.shown_blob("n") == ""
-        ticks(lambda: cards.shown_blob("n") == blob)
+        assert pictures.shown_blob("n") == ""
+        ticks(lambda: pictures.shown_blob("n") == blob)
         assert not previews()
 
 

@@ -1,0 +1,86 @@
+"""Materials of cards and links, and the images on them.
+
+Design notes
+- A card has a material of its own from its first picture on. Until then all share one that is nearly dark: a material costs
+  more than all the rest of a card.
+- Images and materials carry their node's id as a mark, and are found by it; what carries none is never touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
+"""Marks of a node's image and of the image of its preview."""
+_WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
+
+
+def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
+    """A node's own material, if its picture has one, and its images."""
+    material = picture.material_slots[0].material if picture is not None and picture.material_slots else None
+    owned = [material] if material is not None and material.get(PICTURE) == node_id else []
+    return owned + [found for mark in (PICTURE, PREVIEW) if (found := image(mark, node_id)) is not None]
+
+
+def image(mark: str, node_id: str) -> bpy.types.Image | None:
+    named = bpy.data.images.get(_image_name(mark, node_id))
+    if named is not None and named.get(mark) == node_id:
+        return named
+    return next((i for i in bpy.data.images if i.get(mark) == node_id), None)
+
+
+def _image_name(mark: str, node_id: str) -> str:
+    return f"Alphaloom {'Preview' if mark == PREVIEW else 'Picture'} {node_id}"
+
+
+def new_image(mark: str, node_id: str) -> bpy.types.Image:
+    image = bpy.data.images.new(_image_name(mark, node_id), 8, 8)
+    image[mark] = node_id
+    return image
+
+
+def without_picture() -> bpy.types.Material:
+    """Emission, so that a picture has its own colours in any light; nearly dark until it has one."""
+    for found in bpy.data.materials:
+        if found.get(PICTURE) == _WITHOUT:
+            return found
+    material = bpy.data.materials.new(_WITHOUT)
+    material[PICTURE] = _WITHOUT
+    use_nodes(material)
+    tree = material.node_tree
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.name = "Alphaloom Picture"
+    glow = tree.nodes.new("ShaderNodeEmission")
+    glow.name = "Alphaloom Glow"
+    glow.inputs["Strength"].default_value = 0.0
+    out = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(texture.outputs["Color"], glow.inputs["Color"])
+    tree.links.new(glow.outputs["Emission"], out.inputs["Surface"])
+    tree.nodes.active = texture
+    return material
+
+
+def use_nodes(owner: bpy.types.Material | bpy.types.World) -> None:
+    """Blender 5 makes them with nodes and will drop the switch; 4.5 still wants it."""
+    if owner.node_tree is None:
+        owner.use_nodes = True
+
+
+def shared(name: str, colour: tuple[float, float, float], roughness: float = 0.5, glow: float = 0.0) -> bpy.types.Material:
+    """One of the extension's few plain materials, made once. With `glow` it shines in its colour and takes no light."""
+    for found in bpy.data.materials:
+        if found.get("alphaloom") == name:
+            return found
+    material = bpy.data.materials.new(name)
+    material["alphaloom"] = name
+    use_nodes(material)
+    material.diffuse_color = (*colour, 1)
+    shader: Any = material.node_tree.nodes["Principled BSDF"]
+    shader.inputs["Base Color"].default_value = (0, 0, 0, 1) if glow else (*colour, 1)
+    shader.inputs["Roughness"].default_value = roughness
+    shader.inputs["Emission Color"].default_value = (*colour, 1)
+    shader.inputs["Emission Strength"].default_value = glow
+    return material

@@ -1,0 +1,36 @@
+"""Other people on a map, by the extension's own connection and mirror; no `bpy`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from addon.connection import Connection
+from addon.mirror import Mirror
+from addon.shared import messages as m
+from addon.shared import model
+
+
+class Other:
+    """Somebody else on the same map."""
+
+    def __init__(self, broker: str, ticks: Callable[..., None]) -> None:
+        self.connection = Connection("other")
+        self.connection.open(broker)
+        self.mirror = Mirror()
+        self.ticks = ticks
+
+    def edit(self, *changes: model.Change) -> None:
+        self.connection.send(m.Edit(model.new_id(), changes))
+        self.until(lambda: len(self.connection.outbox) == 0)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        def tick() -> bool:
+            self.connection.tick()
+            while self.connection.inbox:
+                self.mirror.apply(self.connection.inbox.popleft())
+            return done()
+
+        self.ticks(tick)
+
+    def node(self, ident: str) -> model.Node:
+        return self.mirror.map.nodes.get(ident, model.Node(""))
