@@ -79,7 +79,11 @@ class Hands:
     def rest(self, known: model.Map, drafts: dict[str, model.Node] | None = None) -> None:
         """Send what the artist has changed, at rest or not."""
         if drafts is None:
-            drafts = self._drafts(known, cards.standing()[0] if bpy.context.mode == "OBJECT" else {})
+            places: dict[str, tuple[float, float]] = {}
+            if bpy.context.mode == "OBJECT":
+                places, _ = cards.standing(self.there & known.nodes.keys())
+                self._delete_gone(known, places)
+            drafts = self._drafts(known, places)
         self._turned -= drafts.keys()
         changes = [edits.update(known.nodes[ident], node) for ident, node in drafts.items()]
         self._send([change for change in changes if change.fields])

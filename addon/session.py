@@ -134,6 +134,8 @@ class Session:
     # -- from the broker into the scene --
 
     def _receive(self, message: object) -> None:
+        if isinstance(message, m.Snapshot) and self.mirror.loaded:
+            self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
         before = self.mirror.map
         changed = self.mirror.apply(message)
         if isinstance(message, m.Snapshot):

@@ -85,6 +85,7 @@ class ALPHALOOM_OT_add_node(_Online, bpy.types.Operator):
 
     bl_idname = "alphaloom.add_node"
     bl_label = "Add Node"
+    bl_options = {"UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         fields = context.scene.alphaloom

@@ -1,11 +1,15 @@
-"""Other people on a map, by the extension's own connection and mirror; no `bpy`."""
+"""Inside Blender: other people on the same map, and where this side's cards are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import bpy
+
+from addon import scene as cards
 from addon.connection import Connection
 from addon.mirror import Mirror
+from addon.session import session
 from addon.shared import messages as m
 from addon.shared import model
 
@@ -34,3 +38,18 @@ class Other:
 
     def node(self, ident: str) -> model.Node:
         return self.mirror.map.nodes.get(ident, model.Node(""))
+
+
+def settled() -> bool:
+    """Whether the broker has answered all edits of this side."""
+    return not session.mirror.pending
+
+
+def card(ident: str = "n") -> bpy.types.Object | None:
+    return cards.find("card", ident)
+
+
+def place(ident: str = "n") -> tuple[float, float]:
+    """Where a card stands, in card widths."""
+    x, y = cards.standing()[0][ident]
+    return round(x, 3), round(y, 3)

@@ -1,25 +1,14 @@
 """What the artist does with Blender's own tools, against a real broker and somebody else on the same map."""
 
 import bpy
+from others import card, place, settled
 
 from addon import scene as cards
 from addon.session import session
 from addon.shared import edits, model
+from addon.shared import messages as m
 
 N, K = model.Node("n", "red"), model.Node("k", "blue", x=2)
-
-
-def settled() -> bool:
-    return not session.mirror.pending
-
-
-def card(ident: str = "n") -> bpy.types.Object | None:
-    return cards.find("card", ident)
-
-
-def place(ident: str = "n") -> tuple[float, float]:
-    x, y = cards.standing()[0][ident]
-    return round(x, 3), round(y, 3)
 
 
 def select(*idents: str) -> None:
@@ -150,6 +139,35 @@ def test_a_card_in_another_collection_or_with_another_name_is_not_deleted(other,
     assert other.mirror.map.nodes.keys() == {"n", "k"}
     bpy.data.objects["Alphaloom Card n"].location.x = 3 * cards.UNIT
     other.until(lambda: other.node("n").x == 3)
+
+
+def test_what_is_under_the_hand_when_the_connection_comes_back_is_not_lost(programs, online: str, tmp_path, ticks) -> None:
+    session.put(N, K)
+    ticks(settled)
+    programs.kill("broker")
+    ticks(lambda: session.connection.state == "connecting")
+    programs.broker(tmp_path / "data", name="again", port=int(online.rsplit(":", 1)[1]))
+    while not any(isinstance(message, m.Snapshot) for message in session.connection.inbox):
+        session.connection.tick()
+    card().location.x = 4 * cards.UNIT
+    card().alphaloom.prompt = "green"
+    bpy.data.objects.remove(card("k"))
+    ticks(lambda: session.mirror.map.nodes.keys() == {"n"} and settled())
+    assert place() == (4, 0)
+    assert (session.mirror.map.nodes["n"].prompt, card().alphaloom.prompt) == ("green", "green")
+
+
+def test_adding_a_node_by_the_button_is_a_step_of_its_own(other, ticks) -> None:
+    push("nothing")
+    cube = bpy.data.objects.new("Cube", None)
+    bpy.context.scene.collection.objects.link(cube)
+    push("a cube")
+    bpy.context.scene.alphaloom.prompt = "by button"
+    assert bpy.ops.alphaloom.add_node("EXEC_DEFAULT", True) == {"FINISHED"}
+    other.until(lambda: len(other.mirror.map.nodes) == 1)
+    bpy.ops.ed.undo()
+    other.until(lambda: not other.mirror.map.nodes)
+    assert "Cube" in bpy.data.objects
 
 
 def test_a_map_that_was_left_is_not_brought_into_another_file(other, ticks, tmp_path) -> None:

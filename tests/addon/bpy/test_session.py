@@ -2,7 +2,7 @@
 
 import bpy
 import pytest
-from others import Other
+from others import Other, card, place, settled
 
 import addon
 from addon import pictures, ui
@@ -12,19 +12,6 @@ from addon.shared import edits, model
 from addon.shared import messages as m
 
 SMALL = model.Settings(width=64, height=64, steps=2)
-
-
-def settled() -> bool:
-    return not session.mirror.pending
-
-
-def card(ident: str = "n") -> bpy.types.Object | None:
-    return cards.find("card", ident)
-
-
-def place(ident: str = "n") -> tuple[float, float]:
-    x, y = cards.standing()[0][ident]
-    return round(x, 3), round(y, 3)
 
 
 def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, online: str, ticks) -> None:
