@@ -193,4 +193,4 @@ def as_in_panel(node: model.Node, panel: bpy.types.PropertyGroup) -> model.Node:
         variation_seed=panel.variation_seed,
         eeg_in_file=panel.eeg_in_file,
     )
-    return replace(node, prompt=panel.prompt, negative=panel.negative, task=panel.task, settings=settings)
+    return replace(node, prompt=panel.prompt, negative=panel.negative, task=panel.task, live=panel.live, settings=settings)

@@ -102,12 +102,21 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     eeg_in_file: BoolProperty(
         name="EEG in File", description="Write the EEG's values into this node's picture files", update=_edited
     )
+    live: BoolProperty(
+        name="Live", description="Make it anew by itself whenever its words, its sources or the EEG change", update=_edited
+    )
     modulate: BoolProperty(name="EEG", description="Let the EEG move this node's parameters", default=True, update=_edited)
 
     def take(self, node: model.Node, changed: Container[str]) -> None:
         """Show those of a node's values that have changed. The session sees to it that this does not count as an edit."""
         settings = node.settings
-        values = {"prompt": node.prompt, "negative": node.negative, "task": node.task, "settings.steps": settings.steps or 0}
+        values = {
+            "prompt": node.prompt,
+            "negative": node.negative,
+            "task": node.task,
+            "live": node.live,
+            "settings.steps": settings.steps or 0,
+        }
         for name in _SAME:
             values[f"settings.{name}"] = getattr(settings, name)
         values |= {"settings.scheduler": settings.scheduler or OWN, "settings.tiling": settings.tiling or OFF}

@@ -106,6 +106,9 @@ class Session:
         self.connection.send(m.Generate(node, job))
         return job
 
+    def cancel(self, job: str) -> None:
+        self.connection.send(m.Cancel(job))
+
     def edited(self, item: bpy.types.Object) -> None:
         """The panel changed a card's properties."""
         if not self._receiving:

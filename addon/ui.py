@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 from urllib.parse import urlsplit
 
 import bpy
@@ -13,6 +14,7 @@ from .shared import address, errors, model
 
 SPACING = 1.35  # card widths between a node and its new child
 ROW = 1.4  # and between two children
+MOST_SEEDS = 2**31
 
 
 def active_card(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -102,18 +104,38 @@ class ALPHALOOM_OT_generate(_Online, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if not any(item.alphaloom.kind == "card" for item in context.selected_objects):
-            cls.poll_message_set("Select a card first")
-            return False
-        return True
+        return super().poll(context) and _card_is_selected(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         for item in context.selected_objects:
             if item.alphaloom.kind == "card":
                 session.generate(item.alphaloom.ident)
         return {"FINISHED"}
+
+
+class ALPHALOOM_OT_dice(bpy.types.Operator):
+    """Another seed for each selected card"""
+
+    bl_idname = "alphaloom.dice"
+    bl_label = "New Seed"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _card_is_selected(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for item in context.selected_objects:
+            if item.alphaloom.kind == "card":
+                item.alphaloom.seed = random.randrange(MOST_SEEDS)
+        return {"FINISHED"}
+
+
+def _card_is_selected(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if any(item.alphaloom.kind == "card" for item in context.selected_objects):
+        return True
+    cls.poll_message_set("Select a card first")
+    return False
 
 
 class ALPHALOOM_PT_map(bpy.types.Panel):
@@ -178,8 +200,11 @@ class ALPHALOOM_PT_node(bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         node = card.alphaloom
-        for name in ("prompt", "negative", "task", "seed"):
+        for name in ("prompt", "negative", "task"):
             layout.prop(node, name)
+        row = layout.row(align=True)
+        row.prop(node, "seed")
+        row.operator("alphaloom.dice", text="", icon="FILE_REFRESH")
         layout.prop(node, "variation")
         if node.variation or node.modulate:
             layout.prop(node, "variation_seed")
@@ -198,7 +223,9 @@ class ALPHALOOM_PT_node(bpy.types.Panel):
         layout.prop(node, "modulate")
         if node.modulate:
             layout.prop(node, "eeg_in_file")
-        layout.operator("alphaloom.generate", icon="RENDER_STILL")
+        row = layout.row(align=True)
+        row.operator("alphaloom.generate", icon="RENDER_STILL")
+        row.prop(node, "live", toggle=True, icon="PLAY")
         state = session.mirror.state_of(node.ident)
         if state:
             _paragraph(layout, context, state, "INFO")
@@ -230,6 +257,7 @@ _CLASSES = (
     ALPHALOOM_OT_disconnect,
     ALPHALOOM_OT_add_node,
     ALPHALOOM_OT_generate,
+    ALPHALOOM_OT_dice,
     ALPHALOOM_PT_map,
     ALPHALOOM_PT_add,
     ALPHALOOM_PT_node,

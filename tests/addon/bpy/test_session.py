@@ -5,7 +5,7 @@ import pytest
 from others import Other, card, place, settled
 
 import addon
-from addon import pictures, ui
+from addon import pictures, ui, ui_queue
 from addon import scene as cards
 from addon.session import session
 from addon.shared import edits, model
@@ -265,6 +265,34 @@ def test_operators_connect_add_generate_and_disconnect(programs, tmp_path, ticks
     ticks(lambda: session.mirror.state_of(ident) == "queued")
     assert bpy.ops.alphaloom.disconnect() == {"FINISHED"}
     assert session.connection.state == "offline"
+
+
+def test_a_job_is_listed_and_called_off(other, ticks) -> None:
+    session.put(model.Node("n", "red marble"), model.Node("k", "blue waves", x=2))
+    ticks(settled)
+    assert not bpy.ops.alphaloom.cancel.poll()
+    first, second = session.generate("n"), session.generate("k")
+    ticks(lambda: len(session.mirror.places) == 2)
+    assert [ui_queue.line(job) for job in ui_queue.open_jobs()] == ["red marble: number 1", "blue waves: number 2"]
+    assert bpy.ops.alphaloom.cancel(job=first) == {"FINISHED"}
+    ticks(lambda: [job.id for job in ui_queue.open_jobs()] == [second])
+    bpy.context.view_layer.update()
+    card("k").select_set(True)
+    assert bpy.ops.alphaloom.cancel() == {"FINISHED"}
+    ticks(lambda: not ui_queue.open_jobs())
+
+
+def test_a_node_is_made_live_and_gets_another_seed(other, ticks) -> None:
+    session.put(model.Node("n", "red marble"))
+    ticks(settled)
+    assert not bpy.ops.alphaloom.dice.poll()
+    bpy.context.view_layer.update()
+    card().select_set(True)
+    card().alphaloom.live = True
+    assert bpy.ops.alphaloom.dice() == {"FINISHED"}
+    other.until(lambda: other.node("n").live and other.node("n").settings.seed > 0)
+    other.edit(model.Change("update", "node", "n", {"live": False}))
+    ticks(lambda: not card().alphaloom.live)
 
 
 def test_a_bad_address_is_reported_and_not_raised_as_a_traceback() -> None:
