@@ -214,7 +214,8 @@ def _pattern() -> list[bpy.types.Object]:
     if len(found) < len(named):
         found = _first_card()
         for kind, item in zip(("card", *PARTS), found, strict=True):
-            item.name, item.alphaloom.kind, item.use_fake_user = f"{_PATTERN} {kind}", _PATTERN, True
+            item.name, item.use_fake_user = f"{_PATTERN} {kind}", True
+            item.alphaloom.ident, item.alphaloom.kind = _PATTERN, _PATTERN  # all that is ours has an id
     if _index is not None:
         _patterns.extend(found)
     return found

@@ -93,7 +93,7 @@ def memory(quick: bool = False) -> list[dict]:
     """Resident memory over jobs of all kinds, from when the first quarter has filled what is held."""
     jobs = JOBS // 10 if quick else JOBS
     with Arm("many jobs", [environments.main_python(), ARMS / "many.py"]) as arm:
-        seen = [arm.ask({"jobs": PIECE if not quick else PIECE // 5}, 600) for _ in range(20)]
+        seen = [arm.ask({"jobs": PIECE if not quick else PIECE // 10}, 600) for _ in range(20)]
     sizes = [one["memory"] for one in seen]
     if sizes[0] is None:
         return [result("memory, last quarter by second", None, "", 1.03, "<=", "only Linux says it")]
