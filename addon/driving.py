@@ -36,9 +36,15 @@ def eeg(feature: str, neutral: float = NEUTRAL) -> float:
     """For drivers: where a feature stands against its baseline, 0..1 as the logistic of its z, so 0.5 is usual and 0.88 two
     deviations above. `neutral` while there is no EEG, or none that can be trusted."""
     known = _frame.features.get(feature) if _frame is not None and _frame.signal == "good" else None
-    if known is None or known.z is None or not math.isfinite(known.z):
-        return neutral
-    return 0.5 + 0.5 * math.tanh(known.z / 2)
+    found = place(known) if known is not None else None
+    return neutral if found is None else found
+
+
+def place(feature: model.Feature) -> float | None:
+    """Where a feature stands, 0..1; None where nothing is known to compare it with."""
+    if feature.z is None or not math.isfinite(feature.z):
+        return None
+    return 0.5 + 0.5 * math.tanh(feature.z / 2)
 
 
 def hear(frame: model.Frame | None) -> None:

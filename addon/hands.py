@@ -62,11 +62,7 @@ class Hands:
 
     def look(self, known: model.Map) -> None:
         """Send what has come to rest since the last look."""
-        if bpy.context.mode != "OBJECT":
-            places, copies = {}, []
-        else:
-            places, copies = cards.standing(self.there & known.nodes.keys())
-            self._delete_gone(known, places)
+        places, copies = self._standing(known)
         drafts = self._drafts(known, places)
         hands: dict[str, object] = {**drafts, **{item.name: tuple(item.location) for item in copies}}
         if hands and hands == self._seen:
@@ -79,11 +75,7 @@ class Hands:
     def rest(self, known: model.Map, drafts: dict[str, model.Node] | None = None) -> None:
         """Send what the artist has changed, at rest or not."""
         if drafts is None:
-            places: dict[str, tuple[float, float]] = {}
-            if bpy.context.mode == "OBJECT":
-                places, _ = cards.standing(self.there & known.nodes.keys())
-                self._delete_gone(known, places)
-            drafts = self._drafts(known, places)
+            drafts = self._drafts(known, self._standing(known)[0])
         self._turned -= drafts.keys()
         changes = [edits.update(known.nodes[ident], node) for ident, node in drafts.items()]
         self._send([change for change in changes if change.fields])
@@ -104,11 +96,16 @@ class Hands:
                 drafts[ident] = turned
         return drafts
 
-    def _delete_gone(self, known: model.Map, places: dict[str, tuple[float, float]]) -> None:
+    def _standing(self, known: model.Map) -> tuple[dict[str, tuple[float, float]], list[bpy.types.Object]]:
+        """Where cards stand, and duplicates; what stands no more is deleted. Nothing of it counts while a mesh is edited."""
+        if bpy.context.mode != "OBJECT":
+            return {}, []
+        places, copies = cards.standing(self.there & known.nodes.keys())
         gone = [ident for ident in self.there & known.nodes.keys() if ident not in places]
         for ident in gone:
             self._deleted[ident] = known.nodes[ident]
         self._send([model.Change("delete", "node", ident) for ident in gone])
+        return places, copies
 
     def _adopt(self, known: model.Map, item: bpy.types.Object) -> None:
         """A duplicate of a card becomes a node of its own, with its model's parents."""

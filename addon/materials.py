@@ -43,12 +43,10 @@ def new_image(mark: str, node_id: str) -> bpy.types.Image:
 
 def without_picture() -> bpy.types.Material:
     """Emission, so that a picture has its own colours in any light; nearly dark until it has one."""
-    for found in bpy.data.materials:
-        if found.get(PICTURE) == _WITHOUT:
-            return found
-    material = bpy.data.materials.new(_WITHOUT)
-    material[PICTURE] = _WITHOUT
-    use_nodes(material)
+    found = _marked(_WITHOUT)
+    if found is not None:
+        return found
+    material = _new(_WITHOUT)
     tree = material.node_tree
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexImage")
@@ -63,6 +61,17 @@ def without_picture() -> bpy.types.Material:
     return material
 
 
+def _marked(name: str) -> bpy.types.Material | None:
+    return next((found for found in bpy.data.materials if found.get(PICTURE) == name), None)
+
+
+def _new(name: str) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    material[PICTURE] = name
+    use_nodes(material)
+    return material
+
+
 def use_nodes(owner: bpy.types.Material | bpy.types.World) -> None:
     """Blender 5 makes them with nodes and will drop the switch; 4.5 still wants it."""
     if owner.node_tree is None:
@@ -71,12 +80,10 @@ def use_nodes(owner: bpy.types.Material | bpy.types.World) -> None:
 
 def shared(name: str, colour: tuple[float, float, float], roughness: float = 0.5, glow: float = 0.0) -> bpy.types.Material:
     """One of the extension's few plain materials, made once. With `glow` it shines in its colour and takes no light."""
-    for found in bpy.data.materials:
-        if found.get("alphaloom") == name:
-            return found
-    material = bpy.data.materials.new(name)
-    material["alphaloom"] = name
-    use_nodes(material)
+    found = _marked(name)
+    if found is not None:
+        return found
+    material = _new(name)
     material.diffuse_color = (*colour, 1)
     shader: Any = material.node_tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (0, 0, 0, 1) if glow else (*colour, 1)

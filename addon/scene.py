@@ -4,7 +4,7 @@ Design notes
 - Everything that is made here carries its node's or link's id; nothing without one is ever touched.
 - Nothing is held between calls: undo and file loading replace objects, so they are found each time, by name and id.
 - A card is one selectable body; picture, label and caption are its children and follow it when it is moved.
-- Cards are copies of one another: a copy costs a tenth of what its parts cost one by one.
+- Cards are copies of a pattern that is in no scene: copying is cheaper than making, and nobody changes the pattern.
 """
 
 from __future__ import annotations

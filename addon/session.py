@@ -274,6 +274,8 @@ def _redraw_panels() -> None:
             open_jobs,
             mirror.progress,
             mirror.pulling,
+            mirror.places,
+            mirror.frame and int(mirror.frame.time),  # bars of features: once a second
         )
     )
     if now == _drawn:

@@ -138,12 +138,17 @@ def _card_is_selected(cls: type[bpy.types.Operator], context: bpy.types.Context)
     return False
 
 
-class ALPHALOOM_PT_map(bpy.types.Panel):
-    bl_idname = "ALPHALOOM_PT_map"
-    bl_label = "Alphaloom"
+class Sidebar:
+    """Where panels are: in the sidebar of the 3D view, in our tab."""
+
     bl_category = "Alphaloom"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
+
+
+class ALPHALOOM_PT_map(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_map"
+    bl_label = "Alphaloom"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, fields = self.layout, context.scene.alphaloom
@@ -167,13 +172,10 @@ class ALPHALOOM_PT_map(bpy.types.Panel):
             _paragraph(layout, context, mirror.error, "ERROR")
 
 
-class ALPHALOOM_PT_add(bpy.types.Panel):
+class ALPHALOOM_PT_add(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_add"
-    bl_label = "New Node"
-    bl_category = "Alphaloom"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_parent_id = "ALPHALOOM_PT_map"
+    bl_label = "New Node"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, fields = self.layout, context.scene.alphaloom
@@ -183,13 +185,10 @@ class ALPHALOOM_PT_add(bpy.types.Panel):
         layout.operator("alphaloom.add_node", icon="ADD")
 
 
-class ALPHALOOM_PT_node(bpy.types.Panel):
+class ALPHALOOM_PT_node(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_node"
-    bl_label = "Node"
-    bl_category = "Alphaloom"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_parent_id = "ALPHALOOM_PT_map"
+    bl_label = "Node"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -263,12 +262,4 @@ _CLASSES = (
     ALPHALOOM_PT_node,
 )
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
 import bpy
 import numpy as np
 
-from . import bake, recording
+from . import bake, driving, recording
 from .session import session
 from .shared import errors
+from .ui import Sidebar
 
 SHOWN = ("calm", "engage", "alpha", "beta", "theta", "asymmetry")
 """Features of the panel, of those that there are."""
@@ -68,12 +68,9 @@ class ALPHALOOM_OT_bake(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ALPHALOOM_PT_eeg(bpy.types.Panel):
+class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_eeg"
     bl_label = "EEG"
-    bl_category = "Alphaloom"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_parent_id = "ALPHALOOM_PT_map"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -85,10 +82,11 @@ class ALPHALOOM_PT_eeg(bpy.types.Panel):
             column = layout.column(align=True)
             column.active = frame.signal == "good"
             for name in (name for name in SHOWN if name in frame.features):
-                z = frame.features[name].z
-                known = z is not None and math.isfinite(z)
-                share = 0.5 + 0.5 * math.tanh(z / 2) if known else 0.5
-                column.progress(text=name if known else f"{name} (no baseline)", factor=share)
+                place = driving.place(frame.features[name])
+                if place is None:
+                    column.progress(text=f"{name} (no baseline)", factor=driving.NEUTRAL)
+                else:
+                    column.progress(text=name, factor=place)
         fields = context.scene.alphaloom
         box = layout.box()
         box.label(text="Recording to Keyframes", icon="KEYFRAME_HLT")
@@ -100,12 +98,4 @@ class ALPHALOOM_PT_eeg(bpy.types.Panel):
 
 _CLASSES = (ALPHALOOM_OT_bake, ALPHALOOM_PT_eeg)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -7,6 +7,7 @@ import bpy
 from . import scene as cards
 from .session import session
 from .shared import model
+from .ui import Sidebar
 
 MOST = 12
 """Jobs that are listed; the others are counted."""
@@ -58,12 +59,9 @@ class ALPHALOOM_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ALPHALOOM_PT_queue(bpy.types.Panel):
+class ALPHALOOM_PT_queue(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_queue"
     bl_label = "Queue"
-    bl_category = "Alphaloom"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_parent_id = "ALPHALOOM_PT_map"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -81,12 +79,4 @@ class ALPHALOOM_PT_queue(bpy.types.Panel):
 
 _CLASSES = (ALPHALOOM_OT_cancel, ALPHALOOM_PT_queue)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

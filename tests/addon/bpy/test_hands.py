@@ -23,6 +23,16 @@ def push(message: str) -> None:
     bpy.ops.ed.undo_push(message=message)
 
 
+def red_then_green(other) -> None:
+    """A card whose prompt was changed, both steps of undo."""
+    session.put(N)
+    other.until(lambda: other.node("n").prompt == "red")
+    push("a card")
+    card().alphaloom.prompt = "green"
+    other.until(lambda: other.node("n").prompt == "green")
+    push("its prompt")
+
+
 def test_deleting_a_card_deletes_its_node_and_undo_brings_it_back(other, ticks) -> None:
     session.put(N, K, model.Link("l", "n", "k"))
     other.until(lambda: len(other.mirror.map.links) == 1)
@@ -58,12 +68,7 @@ def test_a_duplicate_is_a_node_of_its_own_with_the_same_parents(other, ticks) ->
 
 
 def test_undo_takes_back_what_the_artist_turned_and_nothing_of_anybody_else(other, ticks) -> None:
-    session.put(N)
-    other.until(lambda: other.node("n").prompt == "red")
-    push("a card")
-    card().alphaloom.prompt = "green"
-    other.until(lambda: other.node("n").prompt == "green")
-    push("its prompt")
+    red_then_green(other)
     other.edit(model.Change("update", "node", "n", {"settings.seed": 5, "x": 3.0}), edits.create(model.Node("theirs")))
     ticks(lambda: card("theirs") is not None and place() == (3, 0))
     bpy.ops.ed.undo()
@@ -78,12 +83,7 @@ def test_undo_takes_back_what_the_artist_turned_and_nothing_of_anybody_else(othe
 
 
 def test_undo_leaves_alone_what_somebody_else_has_set_since(other, ticks) -> None:
-    session.put(N)
-    other.until(lambda: other.node("n").prompt == "red")
-    push("a card")
-    card().alphaloom.prompt = "green"
-    other.until(lambda: other.node("n").prompt == "green")
-    push("its prompt")
+    red_then_green(other)
     other.edit(model.Change("update", "node", "n", {"prompt": "theirs"}))
     ticks(lambda: card().alphaloom.prompt == "theirs")
     bpy.ops.ed.undo()
