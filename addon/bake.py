@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .shared import errors
+from .core.shared import errors
 
 Array = np.ndarray
 _LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import bpy
 
-from .shared import model
+from .core.shared import model
 
 LOOK_S = 1.0
 """Between two searches for drivers."""

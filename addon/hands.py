@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 
 from . import scene as cards
-from .shared import edits, model
+from .core.shared import edits, model
 
 OWN, OFF = "OWN", "OFF"
 """What the panel's lists call the scheduler and the tiling that are empty in a node: Blender takes no empty name."""

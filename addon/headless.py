@@ -24,7 +24,7 @@ import bpy
 from . import register as register_addon
 from . import pictures, stage
 from .session import session
-from .shared import address, check, errors, graph, model, wire
+from .core.shared import address, check, errors, graph, model, wire
 
 CONNECT_S = 10.0
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")

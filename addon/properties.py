@@ -15,7 +15,7 @@ from bpy.props import (
 
 from .hands import OFF, OWN
 from .session import session
-from .shared import address, check, model, samplers
+from .core.shared import address, check, model, samplers
 
 TASKS = [
     ("txt2img", "Text to Image", "A picture from words alone"),

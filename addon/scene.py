@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 import bpy
 
 from . import materials
-from .shared import model
+from .core.shared import model
 
 UNIT = 2.0  # metres in a card's width
 FRONT = -1.5  # metres: where cards stand in depth, clear of what most scenes have at the origin

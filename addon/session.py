@@ -18,12 +18,12 @@ import bpy
 
 from . import driving, pictures
 from . import scene as cards
-from .calm import Back, Calm
-from .connection import Connection
+from .core.calm import Back, Calm
+from .core.connection import Connection
 from .hands import Hands
-from .mirror import Mirror
-from .shared import MAX_TEXT_BYTES, check, edits, model, wire
-from .shared import messages as m
+from .core.mirror import Mirror
+from .core.shared import MAX_TEXT_BYTES, check, edits, model, wire
+from .core.shared import messages as m
 
 BUDGET_S = 0.004
 INTERVAL_S = 1 / 60
@@ -44,8 +44,9 @@ class Session:
         self._calm = Calm()
         self._receiving = False
 
-    def open(self, broker: str) -> None:
+    def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
+        self.connection.name, self.connection.token = person, token
         self.connection.open(broker)
         self.mirror = Mirror()
         self.hands, self._fetched = Hands(self._send), {}

@@ -23,8 +23,8 @@ def ours(broker: str) -> None:
 
     import addon
     from addon import pictures
+    from addon.core.shared import model
     from addon.session import session
-    from addon.shared import model
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     addon.register()

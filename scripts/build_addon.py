@@ -45,8 +45,8 @@ def build(out: Path) -> Path:
         archive.writestr("blender_manifest.toml", manifest.replace("wheels = []", f'wheels = ["./wheels/{wheel.name}"]'))
         archive.write(ROOT / "LICENSE", "LICENSE")
         for folder_name, inside in (("addon", ""), ("protocol", "protocol/")):
-            for file in sorted((ROOT / folder_name).glob("*.py")):
-                archive.write(file, inside + file.name)
+            for file in sorted((ROOT / folder_name).rglob("*.py")):
+                archive.write(file, inside + file.relative_to(ROOT / folder_name).as_posix())
     return target
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import bpy
 
 from addon import scene as cards
-from addon.connection import Connection
-from addon.mirror import Mirror
+from addon.core.connection import Connection
+from addon.core.mirror import Mirror
+from addon.core.shared import messages as m
+from addon.core.shared import model
 from addon.session import session
-from addon.shared import messages as m
-from addon.shared import model
 
 
 class Other:

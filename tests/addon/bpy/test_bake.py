@@ -6,8 +6,10 @@ import bpy
 import numpy as np
 import pytest
 
-from addon import bake, recording, ui_eeg
-from addon.shared import errors
+from addon import bake
+from addon.core import recording
+from addon.core.shared import errors
+from addon.panels import eeg
 
 
 @pytest.fixture
@@ -93,6 +95,6 @@ def test_the_operator_bakes_a_recording_and_says_what_is_wrong(cube: bpy.types.O
 
 
 def test_paths_are_taken_as_blender_copies_them() -> None:
-    assert ui_eeg.split_path("location[2]") == ("location", 2)
-    assert ui_eeg.split_path(' ["power"]') == ('["power"]', -1)
-    assert ui_eeg.split_path('modifiers["Bend"].angle') == ('modifiers["Bend"].angle', -1)
+    assert eeg.split_path("location[2]") == ("location", 2)
+    assert eeg.split_path(' ["power"]') == ('["power"]', -1)
+    assert eeg.split_path('modifiers["Bend"].angle') == ('modifiers["Bend"].angle', -1)

@@ -4,9 +4,9 @@ import bpy
 import pytest
 
 from addon import driving
+from addon.core.shared import messages as m
+from addon.core.shared import model
 from addon.session import session
-from addon.shared import messages as m
-from addon.shared import model
 
 
 def frame(z: float | None, signal: model.Signal = "good") -> m.Features:

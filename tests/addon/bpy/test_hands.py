@@ -4,9 +4,9 @@ import bpy
 from others import card, place, settled
 
 from addon import scene as cards
+from addon.core.shared import edits, model
+from addon.core.shared import messages as m
 from addon.session import session
-from addon.shared import edits, model
-from addon.shared import messages as m
 
 N, K = model.Node("n", "red"), model.Node("k", "blue", x=2)
 

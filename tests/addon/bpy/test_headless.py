@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from addon import headless
-from addon.shared import errors
+from addon.core.shared import errors
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

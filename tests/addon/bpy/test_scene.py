@@ -6,7 +6,7 @@ import pytest
 
 from addon import pictures
 from addon import scene as cards
-from addon.shared import model
+from addon.core.shared import model
 
 NODE = model.Node("n1", "a red marble", x=1.0, y=2.0)
 

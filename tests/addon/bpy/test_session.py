@@ -5,11 +5,12 @@ import pytest
 from others import Other, card, place, settled
 
 import addon
-from addon import pictures, ui, ui_queue
+from addon import pictures
 from addon import scene as cards
+from addon.core.shared import edits, model
+from addon.core.shared import messages as m
+from addon.panels import nodes, queue
 from addon.session import session
-from addon.shared import edits, model
-from addon.shared import messages as m
 
 SMALL = model.Settings(width=64, height=64, steps=2)
 
@@ -236,12 +237,12 @@ def test_a_dead_broker_leaves_the_scene_as_it_is_and_is_come_back_to(programs, o
 
 
 def test_add_node_hangs_a_child_from_a_card(online: str, ticks) -> None:
-    root = ui.add_node("root", "prompt", None)
+    root = nodes.add_node("root", "prompt", None)
     ticks(lambda: cards.find("card", root.id) is not None)
-    child = ui.add_node("child", "image", cards.find("card", root.id))
+    child = nodes.add_node("child", "image", cards.find("card", root.id))
     ticks(lambda: len(session.mirror.map.links) == 1)
     assert session.mirror.map.nodes[child.id].task == "img2img"
-    ui.add_node("sibling", "prompt", cards.find("card", root.id))
+    nodes.add_node("sibling", "prompt", cards.find("card", root.id))
     ticks(lambda: len(session.mirror.map.nodes) == 3)
     assert len({(n.x, n.y) for n in session.mirror.map.nodes.values()}) == 3
     assert [p.id for p in session.mirror.map.parents(child.id, "image")] == [root.id]
@@ -273,13 +274,13 @@ def test_a_job_is_listed_and_called_off(other, ticks) -> None:
     assert not bpy.ops.alphaloom.cancel.poll()
     first, second = session.generate("n"), session.generate("k")
     ticks(lambda: len(session.mirror.places) == 2)
-    assert [ui_queue.line(job) for job in ui_queue.open_jobs()] == ["red marble: number 1", "blue waves: number 2"]
+    assert [queue.line(job) for job in queue.open_jobs()] == ["red marble: number 1", "blue waves: number 2"]
     assert bpy.ops.alphaloom.cancel(job=first) == {"FINISHED"}
-    ticks(lambda: [job.id for job in ui_queue.open_jobs()] == [second])
+    ticks(lambda: [job.id for job in queue.open_jobs()] == [second])
     bpy.context.view_layer.update()
     card("k").select_set(True)
     assert bpy.ops.alphaloom.cancel() == {"FINISHED"}
-    ticks(lambda: not ui_queue.open_jobs())
+    ticks(lambda: not queue.open_jobs())
 
 
 def test_a_node_is_made_live_and_gets_another_seed(other, ticks) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from addon import recording
-from addon.shared import errors
+from addon.core import recording
+from addon.core.shared import errors
 from signals.brainvision import BrainVisionWriter
 
 

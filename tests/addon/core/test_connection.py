@@ -11,8 +11,8 @@ import pytest
 from fake_map_broker import EMPTY, FakeMapBroker, fake_map_broker
 from peers import edit
 
-from addon import connection as module
-from addon.connection import Connection
+from addon.core import connection as module
+from addon.core.connection import Connection
 from protocol import VERSION
 from protocol import messages as m
 from protocol.errors import AlphaloomError

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from addon import outbox
-from addon.outbox import Outbox
+from addon.core import outbox
+from addon.core.outbox import Outbox
 from protocol import edits, wire
 from protocol import messages as m
 from protocol.errors import AlphaloomError

@@ -1,4 +1,4 @@
-from addon.calm import Back, Calm
+from addon.core.calm import Back, Calm
 from protocol.messages import LIVE_PICTURE_S, Picture, Preview
 
 

@@ -1,4 +1,4 @@
-from addon.mirror import Mirror
+from addon.core.mirror import Mirror
 from protocol import edits
 from protocol import messages as m
 from protocol.model import Change, Feature, Frame, Job, Link, Map, Node, Operation, Performer, Place, Presence

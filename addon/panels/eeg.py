@@ -8,10 +8,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import bake, driving, recording
-from .session import session
-from .shared import errors
-from .ui import Sidebar
+from .. import bake, driving
+from ..core import recording
+from ..session import session
+from ..core.shared import errors
+from .sidebar import Sidebar
 
 SHOWN = ("calm", "engage", "alpha", "beta", "theta", "asymmetry")
 """Features of the panel, of those that there are."""

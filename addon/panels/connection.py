@@ -1,0 +1,85 @@
+"""The broker in the sidebar: where it is, whether it answers, and what it says."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import bpy
+
+from .. import pictures
+from ..session import session
+from ..core.shared import address, errors
+from . import preferences
+from .sidebar import Sidebar, paragraph
+
+
+class ALPHALOOM_OT_connect(bpy.types.Operator):
+    """Connect to the broker"""
+
+    bl_idname = "alphaloom.connect"
+    bl_label = "Connect"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        broker = context.scene.alphaloom.broker
+        try:
+            if not _is_loopback(broker) and not bpy.app.online_access:
+                raise errors.AlphaloomError(
+                    "offline", "Allow Online Access (Preferences, System) to reach a broker beyond this machine"
+                )
+            session.open(broker, preferences.person(), preferences.token())
+        except errors.AlphaloomError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class ALPHALOOM_OT_disconnect(bpy.types.Operator):
+    """Disconnect from the broker; cards and pictures stay"""
+
+    bl_idname = "alphaloom.disconnect"
+    bl_label = "Disconnect"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.close()
+        pictures.hide_previews()
+        return {"FINISHED"}
+
+
+class ALPHALOOM_PT_map(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_map"
+    bl_label = "Alphaloom"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, fields = self.layout, context.scene.alphaloom
+        connection, mirror = session.connection, session.mirror
+        layout.prop(fields, "broker", text="", icon="URL")
+        if connection.state == "offline":
+            layout.operator("alphaloom.connect", icon="LINKED")
+        else:
+            layout.operator("alphaloom.disconnect", icon="UNLINKED")
+        if connection.state == "connecting":
+            layout.label(text="Connecting…", icon="SORTTIME")
+        if connection.problem:
+            paragraph(layout, context, connection.problem, "ERROR")
+        if connection.state == "online":
+            edges = f"{mirror.edges} edge" + "s" * (mirror.edges != 1)
+            layout.label(text=f"Online, {edges}" if mirror.edges else "Online, no edge: start python -m edge", icon="CHECKMARK")
+            paragraph(
+                layout, context, f"EEG: {mirror.eeg}" + (" (sham: a recording drives)" if mirror.sham else ""), "RNDCURVE"
+            )
+        if mirror.error:
+            paragraph(layout, context, mirror.error, "ERROR")
+
+
+def _is_loopback(broker: str) -> bool:
+    host = urlsplit(address.parse(broker).ws).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_CLASSES = (ALPHALOOM_OT_connect, ALPHALOOM_OT_disconnect, ALPHALOOM_PT_map)
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -1,0 +1,51 @@
+"""What panels and operators share: where they are, when they can be used, and texts of any length."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..session import session
+
+
+class Sidebar:
+    """Where panels are: in the sidebar of the 3D view, in our tab."""
+
+    bl_category = "Alphaloom"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+
+class Online:
+    """Operators that need the broker."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.connection.state == "online":
+            return True
+        cls.poll_message_set("Connect to a broker first")
+        return False
+
+
+def active_card(context: bpy.types.Context) -> bpy.types.Object | None:
+    item = context.active_object
+    return item if item is not None and item.alphaloom.kind == "card" else None
+
+
+def card_is_selected(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if any(item.alphaloom.kind == "card" for item in context.selected_objects):
+        return True
+    cls.poll_message_set("Select a card first")
+    return False
+
+
+def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+    """A text of any length, broken to the sidebar's width."""
+    most = max(16, int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 6)
+    column = layout.column(align=True)
+    row = ""
+    for word in text.split():
+        if row and len(row) + len(word) >= most:
+            column.label(text=row, icon=icon)
+            row, icon = "", "BLANK1"
+        row = f"{row} {word}".strip()
+    column.label(text=row, icon=icon)
