@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import bpy
 
 from . import driving, pictures
 from . import scene as cards
 from .core.calm import Back, Calm
-from .core.connection import Connection
+from .core.connection import Answer, Connection
 from .hands import Hands
 from .core.mirror import Mirror
-from .core.shared import MAX_TEXT_BYTES, check, edits, model, wire
+from .core.shared import MAX_TEXT_BYTES, check, edits, errors, model, wire
 from .core.shared import messages as m
 
 BUDGET_S = 0.004
@@ -110,6 +110,11 @@ class Session:
     def cancel(self, job: str) -> None:
         self.connection.send(m.Cancel(job))
 
+    def ask(self, method: str, path: str, then: Callable[[bytes | errors.AlphaloomError], None], body: bytes = b"") -> None:
+        """Ask the broker over HTTP; `then` is called with the answer's body, or with what went wrong, within a later tick.
+        It must find what it is about anew: nodes and objects may be gone. Not called where the connection is closed before."""
+        self.connection.ask(method, path, then, body)
+
     def edited(self, item: bpy.types.Object) -> None:
         """The panel changed a card's properties."""
         if not self._receiving:
@@ -138,6 +143,9 @@ class Session:
     # -- from the broker into the scene --
 
     def _receive(self, message: object) -> None:
+        if isinstance(message, Answer):
+            message.then(message.said)
+            return
         if isinstance(message, m.Snapshot) and self.mirror.loaded:
             self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
         before = self.mirror.map

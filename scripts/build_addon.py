@@ -2,7 +2,7 @@
 
     python3 scripts/build_addon.py [--out FOLDER]
 
-The zip holds the addon, a copy of `protocol` inside it, and the pure-Python wheel of `websockets`, unmodified.
+The zip holds the addon, a copy of `protocol` inside it, and the pure-Python wheels of WHEELS, unmodified.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 import environments
 
 ROOT = environments.ROOT
+WHEELS = ("websockets", "h11")
+PINS = "requirements-blender-5.2.txt"
 
 
 def main() -> int:
@@ -33,16 +35,18 @@ def main() -> int:
 
 
 def build(out: Path) -> Path:
-    """The path of the zip. Raises SetupError when the wheel cannot be had."""
+    """The path of the zip. Raises SetupError when the wheels cannot be had."""
     manifest = (ROOT / "addon/blender_manifest.toml").read_text()
     found = re.search(r'^version = "(.+)"$', manifest, re.M)
     assert found
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"alphaloom-{found[1]}.zip"
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        wheel = _websockets_wheel(Path(folder))
-        archive.write(wheel, f"wheels/{wheel.name}")
-        archive.writestr("blender_manifest.toml", manifest.replace("wheels = []", f'wheels = ["./wheels/{wheel.name}"]'))
+        wheels = [_wheel(Path(folder), name) for name in WHEELS]
+        for wheel in wheels:
+            archive.write(wheel, f"wheels/{wheel.name}")
+        names = ", ".join(f'"./wheels/{wheel.name}"' for wheel in wheels)
+        archive.writestr("blender_manifest.toml", manifest.replace("wheels = []", f"wheels = [{names}]"))
         archive.write(ROOT / "LICENSE", "LICENSE")
         for folder_name, inside in (("addon", ""), ("protocol", "protocol/")):
             for file in sorted((ROOT / folder_name).rglob("*.py")):
@@ -50,15 +54,15 @@ def build(out: Path) -> Path:
     return target
 
 
-def _websockets_wheel(folder: Path) -> Path:
+def _wheel(folder: Path, name: str) -> Path:
     """The pinned version as its `py3-none-any` wheel, from the package index."""
-    pin = re.search(r"^websockets==.+$", (ROOT / "requirements.txt").read_text(), re.M)
+    pin = re.search(rf"^{name}==.+$", (ROOT / PINS).read_text(), re.M)
     assert pin
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--quiet", "--no-deps", "--dest", str(folder)]
     command += ["--only-binary=:all:", "--implementation=py", "--abi=none", "--platform=any", pin[0]]
     if subprocess.run(command).returncode:
         raise environments.SetupError(f"pip could not download {pin[0]}; check the network and try again.")
-    return next(folder.glob("*-py3-none-any.whl"))
+    return next(folder.glob(f"{name}-*-py3-none-any.whl"))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ from __future__ import annotations
 import asyncio
 import collections
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import websockets
 from websockets.asyncio.client import connect
 
+from . import web
 from .outbox import Outbox, name_of
 from .shared import VERSION, address, errors, model, wire
 from .shared import messages as m
@@ -27,6 +30,16 @@ AGAIN_S = 1.0
 """The pause after the broker has said that it cannot do something just now."""
 MAX_MESSAGE = 64 * 1024 * 1024
 FRAMES_HZ = 10.0
+MAX_REQUESTS = 4
+"""Over HTTP at once; others wait."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To what was asked over HTTP; `then` is to be called with it."""
+
+    then: Callable[[bytes | errors.AlphaloomError], None]
+    said: bytes | errors.AlphaloomError
 
 
 class Connection:
@@ -48,6 +61,8 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._filled = asyncio.Event()
+        self._requests: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Semaphore(MAX_REQUESTS)
 
     def open(self, broker: str) -> None:
         """Begin to connect. Raises AlphaloomError `bad_address`."""
@@ -57,15 +72,17 @@ class Connection:
             self.outbox = Outbox()  # what was meant for another map is not for this one
         self._goal = goal
         self._loop = asyncio.new_event_loop()
+        self._free = asyncio.Semaphore(MAX_REQUESTS)
         self.state, self.problem = "connecting", ""
         self._task = self._loop.create_task(self._stay(*goal))
 
     def close(self) -> None:
         if self._loop is None:
             return
-        if self._task is not None:
-            self._task.cancel()
-            self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
+        tasks = [*self._requests, *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
         self._loop = self._task = None
@@ -88,6 +105,31 @@ class Connection:
         except errors.AlphaloomError as problem:
             self.inbox.append(m.Error(problem.code, problem.message, about=name_of(message)))
         self._filled.set()
+
+    def ask(self, method: str, path: str, then: Callable[[bytes | errors.AlphaloomError], None], body: bytes = b"") -> None:
+        """Ask the broker over HTTP; an Answer comes to `inbox`, unless the connection is closed before."""
+        if self._loop is None or self._goal is None:
+            refusal = errors.AlphaloomError("offline", "Connect to a broker first.")
+            self.inbox.append(Answer(then, refusal))
+            return
+        task = self._loop.create_task(self._ask(self._goal[0], method, path, then, body))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _ask(
+        self,
+        goal: address.Address,
+        method: str,
+        path: str,
+        then: Callable[[bytes | errors.AlphaloomError], None],
+        body: bytes,
+    ) -> None:
+        async with self._free:
+            try:
+                said: bytes | errors.AlphaloomError = await web.ask(goal, self.token, method, path, body)
+            except errors.AlphaloomError as problem:
+                said = problem
+        self.inbox.append(Answer(then, said))
 
     async def _stay(self, goal: address.Address, room: str) -> None:
         tries = 0

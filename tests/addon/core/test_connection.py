@@ -2,7 +2,6 @@
 
 import queue
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from fake_map_broker import EMPTY, FakeMapBroker, fake_map_broker
 from peers import edit
+from ticking import tick_until
 
 from addon.core import connection as module
 from addon.core.connection import Connection
@@ -17,14 +17,6 @@ from protocol import VERSION
 from protocol import messages as m
 from protocol.errors import AlphaloomError
 from protocol.model import Change, Job, Map, Node, Operation
-
-
-def tick_until(connection: Connection, done: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, (connection.state, connection.problem)
-        connection.tick()
-        time.sleep(0.002)
 
 
 def hear(broker: FakeMapBroker, connection: Connection, kind: type) -> Any:
