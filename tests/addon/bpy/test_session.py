@@ -4,7 +4,6 @@ import bpy
 import pytest
 from others import Other, card, place, settled
 
-import addon
 from addon import pictures
 from addon import scene as cards
 from addon.core.shared import edits, model
@@ -332,17 +331,3 @@ def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(pro
         assert pictures.shown_blob("n") == ""
         ticks(lambda: pictures.shown_blob("n") == blob)
         assert not previews()
-
-
-def test_registering_again_and_again_leaves_no_trace() -> None:
-    addon.unregister()
-    before = set(dir(bpy.types)), set(dir(bpy.types.Object)), set(dir(bpy.types.Scene))
-    for _ in range(20):
-        addon.register()
-        addon.unregister()
-    assert (set(dir(bpy.types)), set(dir(bpy.types.Object)), set(dir(bpy.types.Scene))) == before
-    from addon.session import _HANDLERS, _timer
-
-    assert not bpy.app.timers.is_registered(_timer)
-    assert not any(handler in getattr(bpy.app.handlers, name) for name, handler in _HANDLERS)
-    addon.register()
