@@ -242,7 +242,8 @@ def _first_card() -> list[bpy.types.Object]:
         curve.space_line = 0.95
         curve.materials.append(materials.shared(f"Alphaloom {kind.title()}", colour, glow=1.0))
         text = bpy.data.objects.new(f"Alphaloom {kind.title()}", curve)
-        text.location = (0, -0.006, -PICTURE / 2 - drop)
+        text.location = (0, -0.006, 0)  # its origin is the card's: else Blender draws a dashed line from one to the other
+        curve.offset_y = -PICTURE / 2 - drop
         text.rotation_euler.x = math.pi / 2
         made.append(text)
     return made

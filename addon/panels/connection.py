@@ -47,7 +47,8 @@ class ALPHALOOM_OT_disconnect(bpy.types.Operator):
 
 
 class ALPHALOOM_OT_show_pictures(bpy.types.Operator):
-    """Let this view's Solid mode show textures, and with them the pictures on the cards"""
+    """Let this view's Solid mode show textures in their own colours, and with them the pictures on the cards: flat light,
+    no outlines"""
 
     bl_idname = "alphaloom.show_pictures"
     bl_label = "Show Pictures in This View"
@@ -57,7 +58,8 @@ class ALPHALOOM_OT_show_pictures(bpy.types.Operator):
         return hides_pictures(context.space_data)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.space_data.shading.color_type = "TEXTURE"
+        shading = context.space_data.shading
+        shading.color_type, shading.light, shading.show_object_outline = "TEXTURE", "FLAT", False
         return {"FINISHED"}
 
 
