@@ -158,11 +158,11 @@ class Window:
         """Where the button that calls `operator`, as `alphaloom.connect`, is on the screen."""
         return self._find(f"bpy.ops.{operator}(", "ctrl+c")
 
-    def field(self, path: str) -> tuple[float, float]:
-        """Where the field of a property is, by its data path as Blender copies it."""
-        return self._find(path, "ctrl+shift+c")
+    def field(self, path: str, across: float = 0.45) -> tuple[float, float]:
+        """Where the field of a property is, by its data path as Blender copies it; `across` the sidebar from its left."""
+        return self._find(path, "ctrl+shift+c", across)
 
-    def _find(self, wanted: str, keys: str) -> tuple[float, float]:
+    def _find(self, wanted: str, keys: str, across: float = 0.45) -> tuple[float, float]:
         """Blender tells nobody where its buttons are; but what is copied from under the mouse says which it is."""
         x, y, width, height = self.value(f"(lambda r: (r.x, r.y, r.width, r.height))({_SIDEBAR})")
         top = SCREEN[1] - y - height
@@ -170,7 +170,7 @@ class Window:
         rows = [near] if near else []
         rows += [top + n * ROW for n in range(int(height / ROW))]
         for row in rows:
-            place = x + 0.45 * width, row
+            place = x + across * width, row
             self.do("C.window_manager.clipboard = ''")
             self.move(*place)
             self.keys(keys)
