@@ -43,6 +43,8 @@ class Session:
         """Blobs that were asked for, by node."""
         self._calm = Calm()
         self._receiving = False
+        self._is_behind = False
+        """Whether things were heard that the scene does not show."""
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
@@ -63,6 +65,12 @@ class Session:
         end = time.perf_counter() + budget
         self.connection.tick()
         inbox = self.connection.inbox
+        if _is_rendering():
+            self._listen()
+            return
+        if self._is_behind:
+            self._is_behind = False
+            self._arrive()
         while inbox and time.perf_counter() < end:
             self._receive(inbox.popleft())
         for change in self._calm.due(time.monotonic()):
@@ -141,6 +149,18 @@ class Session:
         return self.mirror.loaded and self.connection.state != "offline"
 
     # -- from the broker into the scene --
+
+    def _listen(self) -> None:
+        """Hear what is said, and leave the scene alone: a render reads it from a thread of its own, and what changes under it
+        can crash Blender. Pictures are fetched afterwards."""
+        inbox = self.connection.inbox
+        for _ in range(len(inbox)):
+            message = inbox.popleft()
+            if isinstance(message, Answer):
+                inbox.append(message)
+            else:
+                self.mirror.apply(message)
+                self._is_behind = self.mirror.loaded
 
     def _receive(self, message: object) -> None:
         if isinstance(message, Answer):
@@ -227,6 +247,10 @@ class Session:
         node = self.mirror.map.nodes.get(ident)
         if node is not None:
             cards.write_caption(node, self.mirror.state_of(ident))
+
+
+def _is_rendering() -> bool:
+    return bool(bpy.app.is_job_running("RENDER") or bpy.app.is_job_running("OBJECT_BAKE"))
 
 
 def _put(change: m.Picture | m.Preview | Back) -> None:
