@@ -9,9 +9,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOL = ROOT.parent / "shared/tools/blender-root"
@@ -19,10 +18,10 @@ FOLDER = Path.home() / ".cache/alphaloom/blender-window"
 """Where the Debian root with Blender in it is made, once; it is no part of the repository."""
 INSIDE = ROOT / "tests/addon/window/inside.py"
 SCREEN = (1600, 900)
-ROW = 12
+ROW = 16
 """Pixels: less than any button's height."""
 _SIDEBAR = "next(r for a in C.screen.areas if a.type == 'VIEW_3D' for r in a.regions if r.type == 'UI')"
-STEP_S = 0.15
+STEP_S = 0.1
 """Between two things that a hand does: a person's are no faster, and Blender takes quick ones together."""
 
 
@@ -48,11 +47,14 @@ def _surroundings(folder: Path, **more: str) -> dict[str, str]:
 
 
 class Window:
-    """Blender, started in `folder`, where its shots and its log go."""
+    """Blender, started in `folder`, where its log goes; `shots` is for pictures of its screen."""
+
+    _known: ClassVar[dict[str, float]] = {}
+    """Where buttons were found, by any window: they are mostly there again."""
 
     def __init__(self, folder: Path, shots: Path, *arguments: str) -> None:
         self.folder, self.shots = folder, shots
-        self._known: dict[str, float] = {}
+        self._hands: subprocess.Popen[str] | None = None
         self.display = f":{90 + os.getpid() % 400}"
         shots.mkdir(parents=True, exist_ok=True)
         with socket.create_server(("127.0.0.1", 0)) as server, open(folder / "blender.log", "wb") as log:
@@ -75,7 +77,10 @@ class Window:
         return (self.folder / "blender.log").read_text(errors="replace")
 
     def close(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):
+        if self._hands is not None:
+            self._hands.terminate()
+            self._hands.wait()
+        with contextlib.suppress(AttributeError, OSError, AssertionError):
             self.do("bpy.ops.wm.quit_blender()")
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
@@ -114,7 +119,7 @@ class Window:
     def keys(self, *names: str) -> None:
         """Press keys as xdotool names them: `g`, `ctrl+z`, `Return`."""
         for name in names:
-            self._hand("key", name)
+            self._hand(f"key {name}")
 
     def write(self, path: str, text: str) -> None:
         """Write into a field of the sidebar."""
@@ -128,23 +133,23 @@ class Window:
         self.click(*self.button(operator))
 
     def type(self, text: str) -> None:
-        self._hand("type", "--delay", "40", text)
+        self._hand(f'type --delay 20 "{text}"', 0.03 * len(text))
 
     def move(self, x: float, y: float) -> None:
         """The mouse to a pixel of the screen, counted from its top left."""
-        self._hand("mousemove", str(round(x)), str(round(y)))
+        self._hand(f"mousemove {round(x)} {round(y)}")
 
     def click(self, x: float, y: float) -> None:
         self.move(x, y)
-        self._hand("click", "1")
+        self._hand("click 1")
 
     def press(self, x: float, y: float, *way: tuple[float, float]) -> None:
         """Press the left button at a place, go a way, let go."""
         self.move(x, y)
-        self._hand("mousedown", "1")
+        self._hand("mousedown 1")
         for place in way:
             self.move(*place)
-        self._hand("mouseup", "1")
+        self._hand("mouseup 1")
 
     # -- the sidebar --
 
@@ -168,7 +173,7 @@ class Window:
         top = SCREEN[1] - y - height
         near = self._known.get(wanted)
         rows = [near] if near else []
-        rows += [top + n * ROW for n in range(int(height / ROW))]
+        rows += 2 * [top + n * ROW for n in range(int(height / ROW))]  # a panel may grow while it is looked through
         for row in rows:
             place = x + across * width, row
             self.do("C.window_manager.clipboard = ''")
@@ -185,24 +190,18 @@ class Window:
         """The screen as it is when Blender has drawn it anew."""
         self.do("bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=1)")
         file = self.shots / f"{name}.png"
-        self._exec("import", "-window", "root", str(file))
+        subprocess.run(**self._inside("import", "-window", "root", str(file)), check=True, timeout=60, capture_output=True)
         return file
 
-    def _hand(self, *what: str) -> None:
-        self._exec("xdotool", *what)
-        time.sleep(STEP_S)  # a hand's own time: X tells nobody when Blender has taken an event
+    def _hand(self, what: str, more: float = 0.0) -> None:
+        if self._hands is None:
+            self._hands = subprocess.Popen(**self._inside("xdotool", "-"), stdin=subprocess.PIPE, text=True)
+        assert self._hands.stdin is not None
+        self._hands.stdin.write(what + "\n")
+        self._hands.stdin.flush()
+        time.sleep(STEP_S + more)  # a hand's own time: X tells nobody when Blender has taken an event
         self.value("1")  # Blender has gone through its loop since
 
-    def _exec(self, *command: str) -> None:
+    def _inside(self, *command: str) -> dict[str, Any]:
         surroundings = _surroundings(self.folder, WINDOW_DISPLAY=self.display)
-        subprocess.run([TOOL, "exec", FOLDER, *command], cwd=self.folder, env=surroundings, check=True, timeout=60,
-            capture_output=True)  # fmt: skip
-
-
-@contextlib.contextmanager
-def window(folder: Path, shots: Path, *arguments: str) -> Iterator[Window]:
-    made = Window(folder, shots, *arguments)
-    try:
-        yield made
-    finally:
-        made.close()
+        return {"args": [str(TOOL), "exec", str(FOLDER), *command], "cwd": self.folder, "env": surroundings}

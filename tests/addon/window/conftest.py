@@ -12,6 +12,12 @@ SHOTS = windows.ROOT / "out/window"
 """Kept, to be looked at."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/addon/window" in item.path.as_posix():
+            item.add_marker(pytest.mark.timeout(900))  # a window that is drawn without a graphics card takes its time
+
+
 @pytest.fixture(scope="session")
 def windowed() -> None:
     reason = windows.why_not()

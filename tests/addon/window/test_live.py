@@ -16,6 +16,14 @@ def count():
 bpy.app.timers.register(count)
 """
 
+RENDER = """
+C.preferences.view.render_display_type = "NONE"
+C.scene.render.engine, C.scene.cycles.samples = "CYCLES", 64
+C.scene.render.resolution_percentage = 40
+with view():
+    bpy.ops.render.render("INVOKE_DEFAULT")
+"""
+
 
 def test_blender_goes_on_when_the_broker_is_killed_in_live_mode(
     programs, tmp_path, stream_name: str, open_window: Callable[..., Window]
@@ -30,6 +38,11 @@ def test_blender_goes_on_when_the_broker_is_killed_in_live_mode(
     window.click(*window.field("alphaloom.live", across=0.7))
     window.until(f"{NODES}['{node}'].live and len(seen) >= 5")
     window.shot("1-live")
+
+    window.do(RENDER)
+    window.until("not bpy.app.is_job_running('RENDER')", 120)
+    shown = window.value("len(seen)")
+    window.until(f"len(seen) >= {shown} + 2")
 
     programs.kill("broker")
     window.until(f"{SESSION}.connection.state == 'connecting' and {SESSION}.connection.problem")
