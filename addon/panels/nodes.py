@@ -8,6 +8,7 @@ import bpy
 
 from ..session import session
 from ..core.shared import model
+from .models import draw_model
 from .sidebar import Online, Sidebar, active_card, card_is_selected, paragraph
 
 SPACING = 1.35  # card widths between a node and its new child
@@ -119,7 +120,7 @@ class ALPHALOOM_PT_node(Sidebar, bpy.types.Panel):
         column = layout.column(align=True)
         for name in ("width", "height"):
             column.prop(node, name)
-        layout.prop(node, "model", placeholder="The edge's own")
+        draw_model(layout, context, node)
         column = layout.column(align=True)
         for name in ("steps", "guidance", "scheduler"):
             column.prop(node, name)
