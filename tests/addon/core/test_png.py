@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
 from picture_files import encoded
+from PIL import Image
 
 from addon.core import png
 
