@@ -14,6 +14,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from . import materials, sources
 from . import scene as cards
@@ -191,6 +192,8 @@ def _plane(ident: str, picture: bpy.types.Object, canvas: bpy.types.Image, below
     if plane is None:
         plane = picture.copy()
         plane.data = picture.data.copy()
+        plane.data.transform(Matrix.Diagonal((*picture.scale, 1)))
+        plane.scale = (1, 1, 1)  # brushes warn of any other
         plane.name = f"Alphaloom Mask {ident}"
         plane.alphaloom.ident, plane.alphaloom.kind = ident, KIND
         plane.location.y += FRONT

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ _under_way: dict[tuple[str, str], object] = {}
 
 def is_under_way(node: str, field: str) -> bool:
     return (node, field) in _under_way
+
+
+def are_under_way(nodes: Iterable[str]) -> bool:
+    """Whether anything goes up for one of these: a picture that is asked for now would be made without it."""
+    return not {node for node, _ in _under_way}.isdisjoint(nodes)
 
 
 def upload(node: str, field: str, data: bytes, more: dict[str, Any] | None = None) -> None:

@@ -12,7 +12,7 @@ from ..core.shared import errors
 from ..session import session
 from .sidebar import Sidebar, active_card, paragraph
 
-TILE = 90
+TILE = 80
 """Pixels of a picture, before Blender scales them."""
 MARGIN = 50
 

@@ -6,6 +6,7 @@ import random
 
 import bpy
 
+from .. import sources
 from ..session import session
 from ..core.shared import model
 from .models import draw_model
@@ -55,6 +56,9 @@ class ALPHALOOM_OT_generate(Online, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
+        if sources.are_under_way(item.alphaloom.ident for item in context.selected_objects):
+            cls.poll_message_set("A source or mask is being uploaded")
+            return False
         return super().poll(context) and card_is_selected(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

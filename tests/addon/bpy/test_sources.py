@@ -61,6 +61,8 @@ def test_a_file_becomes_the_source_as_it_is(node, http: str, other: Other, ticks
     file.write_bytes(RED)
     bpy.ops.alphaloom.source_from_file(filepath=str(file), field="source")
     assert sources.is_under_way("n", "source")
+    with pytest.raises(RuntimeError, match="is being uploaded"):
+        bpy.ops.alphaloom.generate()  # it would be made without the source
     other.until(lambda: bool(other.node("n").source))
     assert fetched(http, other.node("n").source) == RED and not sources.is_under_way("n", "source")
     bpy.ops.alphaloom.clear_source(field="source")
@@ -105,12 +107,11 @@ def test_an_image_of_the_file_goes_up_as_one_sees_it(node, http: str, other: Oth
 
 
 def test_light_of_a_float_image_is_shown_as_a_screen_shows_it() -> None:
-    light = bpy.data.images.new("light", 8, 8, float_buffer=True)
-    light.pixels.foreach_set(np.tile(np.array([0.2158605, 4, np.nan, 1], np.float32), 64))
-    found = decoded(sources.encoded(light))
-    assert tuple(found[0, 0]) == (128, 255, 0, 255)
-    light.colorspace_settings.name = "Non-Color"
-    assert decoded(sources.encoded(light))[0, 0, 0] == 55
+    for space, shown in (("Linear Rec.709", 128), ("Non-Color", 55)):
+        light = bpy.data.images.new("light", 8, 8, float_buffer=True)
+        light.colorspace_settings.name = space
+        light.pixels.foreach_set(np.tile(np.array([0.2158605, 4, np.nan, 1], np.float32), 64))
+        assert tuple(decoded(sources.encoded(light))[0, 0]) == (shown, 255, 0, 255)
 
 
 def test_images_without_pixels_or_with_too_many_are_said() -> None:
