@@ -14,6 +14,9 @@ import bpy
 
 PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
 """Marks of a node's image and of the image of its preview."""
+MASK, SOURCE = "alphaloom_mask", "alphaloom_source"
+"""Of the image in which its mask is painted, and of the source that it is painted over."""
+_IMAGES = {PICTURE: "Picture", PREVIEW: "Preview", MASK: "Mask", SOURCE: "Source"}
 _WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
 
 
@@ -21,7 +24,10 @@ def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
     """A node's own material, if its picture has one, and its images."""
     material = picture.material_slots[0].material if picture is not None and picture.material_slots else None
     owned = [material] if material is not None and material.get(PICTURE) == node_id else []
-    return owned + [found for mark in (PICTURE, PREVIEW) if (found := image(mark, node_id)) is not None]
+    painted = bpy.data.materials.get(_image_name(MASK, node_id))
+    if painted is not None and painted.get(MASK) == node_id:
+        owned.append(painted)
+    return owned + [found for mark in _IMAGES if (found := image(mark, node_id)) is not None]
 
 
 def image(mark: str, node_id: str) -> bpy.types.Image | None:
@@ -32,13 +38,30 @@ def image(mark: str, node_id: str) -> bpy.types.Image | None:
 
 
 def _image_name(mark: str, node_id: str) -> str:
-    return f"Alphaloom {'Preview' if mark == PREVIEW else 'Picture'} {node_id}"
+    return f"Alphaloom {_IMAGES[mark]} {node_id}"
 
 
-def new_image(mark: str, node_id: str) -> bpy.types.Image:
-    image = bpy.data.images.new(_image_name(mark, node_id), 8, 8)
+def new_image(mark: str, node_id: str, size: tuple[int, int] = (8, 8)) -> bpy.types.Image:
+    image = bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)
     image[mark] = node_id
     return image
+
+
+def new_of_mask(node_id: str) -> bpy.types.Material:
+    """For what its mask is painted on."""
+    material = bpy.data.materials.new(_image_name(MASK, node_id))
+    material[MASK] = node_id
+    return material
+
+
+def fill(image: bpy.types.Image, data: bytes) -> None:
+    """Encoded bytes (PNG, JPEG), packed into the file as they came."""
+    if image.packed_file is not None:
+        image.unpack(method="REMOVE")
+    image.source = "FILE"
+    image.pack(data=data, data_len=len(data))
+    image.buffers_free()
+    image.update_tag()
 
 
 def without_picture() -> bpy.types.Material:

@@ -129,7 +129,7 @@ def remove(idents: Collection[str], but: bpy.types.Object | None = None) -> None
     """Delete everything that was made for these nodes and links, `but` one object."""
     items = []
     for ident in idents:
-        items += [item for kind in ("card", "link", *PARTS) if (item := find(kind, ident)) is not None and item != but]
+        items += [item for kind in ("card", "link", "mask", *PARTS) if (item := find(kind, ident)) is not None and item != but]
     data = {item.data for item in items}
     owned = [each for ident in idents for each in materials.of(ident, find("picture", ident))]
     if _index is not None:

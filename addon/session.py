@@ -45,11 +45,19 @@ class Session:
         self._receiving = False
         self._is_behind = False
         """Whether things were heard that the scene does not show."""
+        self.chores: list[Callable[[], None]] = []
+        """What other modules do at the end of each tick, a little at a time."""
+        self.ended: list[Callable[[], None]] = []
+        """Called when the connection is closed: what was asked is not answered any more."""
+        self.news = 0
+        """Counts up when something else that panels say has changed."""
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
         self.connection.name, self.connection.token = person, token
         self.connection.open(broker)
+        for forget in self.ended:
+            forget()
         self.mirror = Mirror()
         self.hands, self._fetched = Hands(self._send), {}
         self._calm = Calm()
@@ -58,6 +66,8 @@ class Session:
 
     def close(self) -> None:
         self.connection.close()
+        for forget in self.ended:
+            forget()
         driving.hear(None)
 
     def tick(self, budget: float = BUDGET_S) -> None:
@@ -78,6 +88,9 @@ class Session:
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
+        for chore in self.chores:
+            if time.perf_counter() < end:
+                chore()
 
     # -- what the artist asks --
 
@@ -308,6 +321,7 @@ def _redraw_panels() -> None:
             mirror.progress,
             mirror.pulling,
             mirror.places,
+            session.news,
             mirror.frame and int(mirror.frame.time),  # bars of features: once a second
         )
     )

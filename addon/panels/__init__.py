@@ -1,8 +1,9 @@
 """What the artist sees and presses. Operators only call plain functions, so that everything can be tested without a window."""
 
-from . import connection, eeg, nodes, preferences, queue, servers
+from . import connection, eeg, gallery, history, models, nodes, preferences, queue, servers, sources
 
-_PARTS = (preferences, connection, servers, nodes, queue, eeg)  # a panel comes after the one that it is in
+_PARTS = (preferences, connection, servers, nodes, models, sources, history, gallery, queue, eeg)
+"""A panel comes after the one that it is in."""
 
 
 def register() -> None:

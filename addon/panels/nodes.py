@@ -6,8 +6,10 @@ import random
 
 import bpy
 
+from .. import sources
 from ..session import session
 from ..core.shared import model
+from .models import draw_model
 from .sidebar import Online, Sidebar, active_card, card_is_selected, paragraph
 
 SPACING = 1.35  # card widths between a node and its new child
@@ -54,6 +56,9 @@ class ALPHALOOM_OT_generate(Online, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
+        if sources.are_under_way(item.alphaloom.ident for item in context.selected_objects):
+            cls.poll_message_set("A source or mask is being uploaded")
+            return False
         return super().poll(context) and card_is_selected(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -140,7 +145,7 @@ class ALPHALOOM_PT_settings(Sidebar, bpy.types.Panel):
         column = layout.column(align=True)
         for name in ("width", "height"):
             column.prop(node, name)
-        layout.prop(node, "model", placeholder="The edge's own")
+        draw_model(layout, context, node)
         column = layout.column(align=True)
         for name in ("steps", "guidance", "scheduler"):
             column.prop(node, name)
