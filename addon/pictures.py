@@ -6,7 +6,7 @@ import bpy
 
 from . import materials
 from . import scene as cards
-from .materials import PICTURE, PREVIEW
+from .materials import BLOB, PICTURE, PREVIEW
 
 
 def show_picture(node_id: str, blob: str, data: bytes) -> None:
@@ -15,8 +15,8 @@ def show_picture(node_id: str, blob: str, data: bytes) -> None:
     if material is None:
         return
     image = materials.image(PICTURE, node_id) or materials.new_image(PICTURE, node_id)
-    _fill(image, data)
-    image["alphaloom_blob"] = blob
+    fill(image, data)
+    image[BLOB] = blob
     _show(material, image)
     preview = materials.image(PREVIEW, node_id)
     if preview is not None:
@@ -28,7 +28,7 @@ def show_preview(node_id: str, data: bytes) -> None:
     material = _material(node_id)
     if material is not None:
         image = materials.image(PREVIEW, node_id) or materials.new_image(PREVIEW, node_id)
-        _fill(image, data)
+        fill(image, data)
         _show(material, image)
 
 
@@ -51,12 +51,12 @@ def hide_previews() -> None:
 def shown_blob(node_id: str) -> str:
     """The blob that a card shows, but for previews; empty when it shows none."""
     image = materials.image(PICTURE, node_id)
-    return str(image.get("alphaloom_blob", "")) if image is not None else ""
+    return str(image.get(BLOB, "")) if image is not None else ""
 
 
 def shown_blobs() -> dict[str, str]:
     """The same of all cards that show one."""
-    return {image[PICTURE]: str(image.get("alphaloom_blob", "")) for image in bpy.data.images if image.get(PICTURE)}
+    return {image[PICTURE]: str(image.get(BLOB, "")) for image in bpy.data.images if image.get(PICTURE)}
 
 
 def _material(node_id: str) -> bpy.types.Material | None:
@@ -71,7 +71,8 @@ def _material(node_id: str) -> bpy.types.Material | None:
     return slot.material
 
 
-def _fill(image: bpy.types.Image, data: bytes) -> None:
+def fill(image: bpy.types.Image, data: bytes) -> None:
+    """Put encoded bytes (PNG, JPEG) in an image, packed."""
     if image.packed_file is not None:
         image.unpack(method="REMOVE")
     image.source = "FILE"

@@ -1,0 +1,106 @@
+"""A card's picture on the artist's objects, in the sidebar: as a material, or projected from the camera."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import giving
+from ..session import session
+from ..core.shared import errors
+from .sidebar import Sidebar, active_card
+from .tasks import HasCard
+
+
+def make_seamless(card: bpy.types.Object) -> str:
+    """Have the node's picture tile, made anew where it does not yet; what is to be said of it."""
+    if card.alphaloom.tiling == "xy":
+        return ""
+    if session.connection.state != "online":
+        return "it is not seamless: connect to a broker first"
+    card.alphaloom.tiling = "xy"
+    session.generate(card.alphaloom.ident)
+    return "the seamless picture is being made"
+
+
+def apply(context: bpy.types.Context) -> str:
+    """Give the active card's picture to the other selected objects; a line about it. Raises AlphaloomError."""
+    fields, card = context.scene.alphaloom_tasks, active_card(context)
+    ident, words = card.alphaloom.ident, card.alphaloom.prompt
+    if fields.goal == "IMAGE":
+        goal = bpy.data.images.get(fields.image)
+        if goal is None:
+            raise errors.AlphaloomError("unknown_image", f"There is no image {fields.image!r}: choose one.")
+        giving.give_image(giving.image_of(ident, words, True), goal)
+        return f"{goal.name} has the picture"
+    items = giving.takers(context.selected_objects)
+    if not items:
+        raise errors.AlphaloomError(
+            "no_objects", "Select objects that take a material beside the card, such as meshes; the card last."
+        )
+    if fields.goal == "TEXTURE":
+        textures = giving.textures_of(items)
+        image = giving.image_of(ident, words, fields.follow)
+        for texture in textures:
+            texture.image = image
+        said = [f"Image Texture nodes with the picture: {len(textures)}"]
+    else:
+        giving.give_material(giving.image_of(ident, words, fields.follow), words, items)
+        said = [f"Objects with the picture: {len(items)}"]
+    if fields.seamless:
+        said.append(make_seamless(card))
+    return "; ".join(filter(None, said))
+
+
+class ALPHALOOM_OT_apply_material(HasCard, bpy.types.Operator):
+    """Give the active card's picture to the other selected objects"""
+
+    bl_idname = "alphaloom.apply_material"
+    bl_label = "Apply Picture"
+    bl_options = {"REGISTER", "UNDO"}
+    needs_broker = False
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
+        card, goal = active_card(context), context.scene.alphaloom_tasks.goal
+        return {
+            "The card has no picture yet: press Generate first": card is None
+            or giving.picture_of(card.alphaloom.ident) is None,
+            "Select objects that take a material beside the card": goal != "IMAGE"
+            and not giving.takers(context.selected_objects),
+        }
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.report({"INFO"}, apply(context))
+        except errors.AlphaloomError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class ALPHALOOM_PT_material(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_material"
+    bl_label = "Material"
+    bl_parent_id = "ALPHALOOM_PT_map"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_card(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, fields = self.layout, context.scene.alphaloom_tasks
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(fields, "goal")
+        if fields.goal == "IMAGE":
+            layout.prop_search(fields, "image", bpy.data, "images")
+        else:
+            layout.prop(fields, "follow")
+            layout.prop(fields, "seamless")
+        layout.operator("alphaloom.apply_material", icon="MATERIAL")
+
+
+_CLASSES = (ALPHALOOM_OT_apply_material, ALPHALOOM_PT_material)
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)
