@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bpy
 
-from .. import giving
+from .. import giving, projecting, viewpoint
 from ..session import session
 from ..core.shared import errors
 from .sidebar import Sidebar, active_card
 from .tasks import HasCard
+
+NO_PICTURE = "The card has no picture yet: press Generate first"
 
 
 def make_seamless(card: bpy.types.Object) -> str:
@@ -63,8 +65,7 @@ class ALPHALOOM_OT_apply_material(HasCard, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
         card, goal = active_card(context), context.scene.alphaloom_tasks.goal
         return {
-            "The card has no picture yet: press Generate first": card is None
-            or giving.picture_of(card.alphaloom.ident) is None,
+            NO_PICTURE: card is None or giving.picture_of(card.alphaloom.ident) is None,
             "Select objects that take a material beside the card": goal != "IMAGE"
             and not giving.takers(context.selected_objects),
         }
@@ -72,6 +73,58 @@ class ALPHALOOM_OT_apply_material(HasCard, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             self.report({"INFO"}, apply(context))
+        except errors.AlphaloomError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def project(context: bpy.types.Context) -> str:
+    """Throw the active card's picture onto the other selected meshes; a line about it. Raises AlphaloomError."""
+    fields, card = context.scene.alphaloom_tasks, active_card(context)
+    node = card.alphaloom
+    own = giving.image_of(node.ident, node.prompt, True)
+    depsgraph = context.evaluated_depsgraph_get()
+    seen = viewpoint.here(context, fields.projector, *own.size)
+    image = own if fields.follow else giving.image_of(node.ident, node.prompt, False)
+    said, count = [], 0
+    for item in meshes(context):
+        try:
+            count += projecting.project(context.scene, depsgraph, item, image, node.prompt, seen, fields.all_faces)
+        except errors.AlphaloomError as error:
+            said.append(error.message)
+    if not count and image is not own:
+        bpy.data.images.remove(image)
+    if not count:
+        said.append("No face gets the picture: none of them is in front, in the frame, turned this way and unhidden.")
+        raise errors.AlphaloomError("no_faces", " ".join(said))
+    return " ".join([f"Faces with the picture: {count}.", *said])
+
+
+def meshes(context: bpy.types.Context) -> list[bpy.types.Object]:
+    return [item for item in context.selected_objects if item.type == "MESH" and not item.alphaloom.kind]
+
+
+class ALPHALOOM_OT_project(HasCard, bpy.types.Operator):
+    """Project the active card's picture from the camera or the view onto the other selected meshes"""
+
+    bl_idname = "alphaloom.project"
+    bl_label = "Project Picture"
+    bl_options = {"REGISTER", "UNDO"}
+    needs_broker = False
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
+        card = active_card(context)
+        return {
+            NO_PICTURE: card is None or giving.picture_of(card.alphaloom.ident) is None,
+            "Select meshes beside the card": not meshes(context),
+            "Leave Edit Mode first": context.mode != "OBJECT",
+        }
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.report({"INFO"}, project(context))
         except errors.AlphaloomError as error:
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
@@ -99,8 +152,12 @@ class ALPHALOOM_PT_material(Sidebar, bpy.types.Panel):
             layout.prop(fields, "follow")
             layout.prop(fields, "seamless")
         layout.operator("alphaloom.apply_material", icon="MATERIAL")
+        layout.separator()
+        layout.row().prop(fields, "projector", expand=True)
+        layout.prop(fields, "all_faces")
+        layout.operator("alphaloom.project", icon="MOD_UVPROJECT")
 
 
-_CLASSES = (ALPHALOOM_OT_apply_material, ALPHALOOM_PT_material)
+_CLASSES = (ALPHALOOM_OT_apply_material, ALPHALOOM_OT_project, ALPHALOOM_PT_material)
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)
