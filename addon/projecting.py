@@ -51,32 +51,43 @@ class _Faces:
         return reduce.reduceat(values[self.corners], self.starts)
 
 
-def project(
+@dataclass(frozen=True)
+class Lit:
+    """What of a mesh the picture falls on."""
+
+    item: bpy.types.Object
+    faces: _Faces
+    places: Array
+    """Each point's in the picture, as Viewpoint.project."""
+    chosen: Array
+    """(faces,): whether it gets the picture."""
+
+
+def aim(
     scene: bpy.types.Scene,
     depsgraph: bpy.types.Depsgraph,
     item: bpy.types.Object,
-    image: bpy.types.Image,
-    words: str,
     viewpoint: Viewpoint,
     all_faces: bool = False,
-) -> int:
-    """Throw a picture onto a mesh; how many faces have got it. With `all_faces` also those that are turned away or hidden;
-    never those behind the camera or outside of the picture. Raises AlphaloomError `not_editable`."""
+) -> Lit:
+    """Where a picture falls on a mesh. With `all_faces` also on those that are turned away or hidden; never on those behind
+    the camera or outside of the picture. Raises AlphaloomError `not_editable`.
+
+    All meshes are aimed at before any is changed: `depsgraph` does not know them as they are changed.
+    """
     if not item.data.is_editable or item.mode != "OBJECT":
         raise errors.AlphaloomError(
             "not_editable", f"{item.name!r} cannot be changed: leave its Edit Mode, or make its linked data local."
         )
     if not len(item.data.polygons):
-        return 0
+        raise errors.AlphaloomError("no_faces", f"{item.name!r} has no faces.")
     faces = _faces(item, depsgraph)
     places = viewpoint.project(faces.points)
     chosen = _within(faces, places)
     if not all_faces:
         chosen &= _facing(faces, viewpoint)
         chosen &= _unhidden(scene, depsgraph, faces, viewpoint, chosen, _slack(item, depsgraph))
-    if chosen.any():
-        _put(item, image, words, faces, places, chosen)
-    return int(chosen.sum())
+    return Lit(item, faces, places, chosen)
 
 
 def _faces(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> _Faces:
@@ -158,12 +169,13 @@ def _unhidden(
 # -- what is put on the mesh ------------------------------------------------------------------------------
 
 
-def _put(item: bpy.types.Object, image: bpy.types.Image, words: str, faces: _Faces, places: Array, chosen: Array) -> None:
-    mesh = item.data
+def put(lit: Lit, image: bpy.types.Image, words: str) -> None:
+    """Throw a picture onto a mesh."""
+    mesh, chosen = lit.item.data, lit.chosen
     used = _read(mesh.polygons, "material_index", 1, np.int32).ravel()
     slot = _slot_to_use_again(mesh, used, chosen)
     layer = mesh.materials[slot][_MARK] if slot is not None else _free_name(mesh)
-    _write(mesh, layer, faces, places)
+    _write(mesh, layer, lit.faces, lit.places)
     material = _material(image, words, layer)
     if slot is None:
         if not mesh.materials:

@@ -86,18 +86,20 @@ def project(context: bpy.types.Context) -> str:
     own = giving.image_of(node.ident, node.prompt, True)
     depsgraph = context.evaluated_depsgraph_get()
     seen = viewpoint.here(context, fields.projector, *own.size)
-    image = own if fields.follow else giving.image_of(node.ident, node.prompt, False)
-    said, count = [], 0
+    lit, said = [], []
     for item in meshes(context):
         try:
-            count += projecting.project(context.scene, depsgraph, item, image, node.prompt, seen, fields.all_faces)
+            found = projecting.aim(context.scene, depsgraph, item, seen, fields.all_faces)
+            lit += [found] * bool(found.chosen.any())
         except errors.AlphaloomError as error:
             said.append(error.message)
-    if not count and image is not own:
-        bpy.data.images.remove(image)
-    if not count:
+    if not lit:
         said.append("No face gets the picture: none of them is in front, in the frame, turned this way and unhidden.")
         raise errors.AlphaloomError("no_faces", " ".join(said))
+    image = own if fields.follow else giving.image_of(node.ident, node.prompt, False)
+    for found in lit:
+        projecting.put(found, image, node.prompt)
+    count = sum(int(found.chosen.sum()) for found in lit)
     return " ".join([f"Faces with the picture: {count}.", *said])
 
 
