@@ -43,6 +43,12 @@ class Session:
         """Blobs that were asked for, by node."""
         self._calm = Calm()
         self._receiving = False
+        self.chores: list[Callable[[float], bool]] = []
+        """What is done a little at each tick, until the time that it is given; True: it is done."""
+        self.listeners: list[Callable[[object], None]] = []
+        """Who else hears what the broker says."""
+        self.news = 0
+        """Grows when what panels show of chores has changed."""
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
@@ -67,6 +73,10 @@ class Session:
             self._receive(inbox.popleft())
         for change in self._calm.due(time.monotonic()):
             _put(change)
+        for chore in tuple(self.chores):
+            self.chores.remove(chore)  # one that raises does not come again
+            if not chore(end):
+                self.chores.append(chore)
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
@@ -148,6 +158,8 @@ class Session:
             return
         if isinstance(message, m.Snapshot) and self.mirror.loaded:
             self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
+        for listener in tuple(self.listeners):
+            listener(message)
         before = self.mirror.map
         changed = self.mirror.apply(message)
         if isinstance(message, m.Snapshot):
@@ -284,6 +296,7 @@ def _redraw_panels() -> None:
             mirror.progress,
             mirror.pulling,
             mirror.places,
+            session.news,
             mirror.frame and int(mirror.frame.time),  # bars of features: once a second
         )
     )
