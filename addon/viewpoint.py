@@ -92,12 +92,12 @@ def here(context: bpy.types.Context, source: str, width: int, height: int) -> Vi
     seen = view_of(context)
     if source == "CAMERA" and context.scene.camera is None and seen is not None:
         source = "VIEW"
-    if source == "VIEW" and seen is not None and seen[1].view_perspective != "CAMERA":
-        return of_view(*seen, width, height)
+    if source == "VIEW" and seen is not None and seen[1].region_3d.view_perspective != "CAMERA":
+        return of_view(seen[0], seen[1].region_3d, width, height)
     return of_camera(context.scene, context.evaluated_depsgraph_get(), width, height)
 
 
-def view_of(context: bpy.types.Context) -> tuple[bpy.types.Region, bpy.types.RegionView3D] | None:
+def view_of(context: bpy.types.Context) -> tuple[bpy.types.Region, bpy.types.SpaceView3D] | None:
     """The 3D view at hand: where it was asked for, or else the largest of the window. None is drawn in the background."""
     if bpy.app.background:
         return None
@@ -108,7 +108,7 @@ def view_of(context: bpy.types.Context) -> tuple[bpy.types.Region, bpy.types.Reg
         return None
     area = max(areas, key=lambda area: area.width * area.height)
     region = next(region for region in area.regions if region.type == "WINDOW")
-    return region, area.spaces.active.region_3d
+    return region, area.spaces.active
 
 
 def _homogeneous(points: Array) -> Array:

@@ -1,8 +1,8 @@
 """What the artist sees and presses. Operators only call plain functions, so that everything can be tested without a window."""
 
-from . import batch, connection, eeg, material, nodes, preferences, queue, tasks
+from . import batch, connection, eeg, material, nodes, preferences, queue, tasks, view
 
-_PARTS = (preferences, connection, nodes, queue, eeg, tasks, material, batch)  # a panel comes after the one that it is in
+_PARTS = (preferences, connection, nodes, queue, eeg, tasks, material, view, batch)  # a panel comes after the one that it is in
 
 
 def register() -> None:

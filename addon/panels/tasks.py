@@ -43,7 +43,11 @@ class AlphaloomTasks(bpy.types.PropertyGroup):
     first: IntProperty(name="Start", default=1, min=0)
     last: IntProperty(name="End", default=24, min=0)
     folder: StringProperty(
-        name="Folder", description="Where the pictures are written", default="//alphaloom/", subtype="DIR_PATH"
+        name="Folder",
+        description="Where the pictures are written",
+        default="//alphaloom/",
+        subtype="DIR_PATH",
+        options={"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"},
     )
     name: StringProperty(name="Name", description="What files are called before the frame's number; empty: the node's words")
     eeg: BoolProperty(name="With EEG", description="Make each frame with what the EEG says then, one after another")
