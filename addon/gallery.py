@@ -53,7 +53,7 @@ def report() -> str:
     return words + (f". Not saved: {len(_failed)} ({_failed[0]})" if _failed else "")
 
 
-def step() -> None:
+def step(end: float) -> None:
     """Save one picture: as it is in the .blend, or as the broker has it."""
     global _is_asked
     if not _waiting or _is_asked:
@@ -117,7 +117,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    session.chores.remove(step)
+    session.drop(step)
     session.ended.remove(_forget)
     _forget()
     _saved.clear()

@@ -192,5 +192,7 @@ def as_in_panel(node: model.Node, panel: bpy.types.PropertyGroup) -> model.Node:
         variation=number("variation"),
         variation_seed=panel.variation_seed,
         eeg_in_file=panel.eeg_in_file,
+        control=panel.control,
+        control_strength=number("control_strength"),
     )
     return replace(node, prompt=panel.prompt, negative=panel.negative, task=panel.task, live=panel.live, settings=settings)

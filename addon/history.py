@@ -34,7 +34,7 @@ def more() -> None:
         _ask(older=True)
 
 
-def step() -> None:
+def step(end: float) -> None:
     """Ask for what a panel wants and does not have."""
     global _past, _wanted, _told
     known = session.mirror.map.nodes.get(_past.node)
@@ -96,6 +96,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    session.chores.remove(step)
+    session.drop(step)
     session.ended.remove(_forget)
     _forget()

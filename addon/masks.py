@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-import numpy as np
+from .core.arrays import Array, np
 from mathutils import Matrix
 
 from . import materials, sources
@@ -161,7 +161,7 @@ def clear(ident: str) -> None:
         sources.put(ident, {"mask": None})
 
 
-def grey(canvas: bpy.types.Image) -> np.ndarray:
+def grey(canvas: bpy.types.Image) -> Array:
     """The mask (height, width) of bytes, the top row first: how much each pixel is painted, in any colour but black."""
     found = sources.pixels(canvas)
     return np.rint(255 * np.clip(found[:, :, :3].max(2) * found[:, :, 3], 0, 1)).astype(np.uint8)
@@ -244,7 +244,7 @@ def _remove(plane: bpy.types.Object) -> None:
 # -- by itself ----------------------------------------------------------------------------------------------
 
 
-def step() -> None:
+def step(end: float) -> None:
     """The artist may leave painting with Blender's own means, and others may delete the node under the brush."""
     before = bpy.context.scene.get(_BEFORE)
     if before and not painted() and bpy.context.mode == "OBJECT":
@@ -265,7 +265,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    session.chores.remove(step)
+    session.drop(step)
     session.ended.remove(_fetching.clear)
     if _before_saving in bpy.app.handlers.save_pre:
         bpy.app.handlers.save_pre.remove(_before_saving)

@@ -17,17 +17,38 @@ PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
 MASK, SOURCE = "alphaloom_mask", "alphaloom_source"
 """Of the image in which its mask is painted, and of the source that it is painted over."""
 _IMAGES = {PICTURE: "Picture", PREVIEW: "Preview", MASK: "Mask", SOURCE: "Source"}
+BLOB = "alphaloom_blob"
+"""On a node's image: the blob that it shows."""
+_LEFT = "alphaloom_left"
+"""On an image that a deleted node has left to the artist's materials: that node, should it come back."""
 _WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
 
 
 def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
-    """A node's own material, if its picture has one, and its images."""
+    """A node's own material, if its picture has one, and its images, to be deleted with it. An image that anything else
+    uses is the artist's from now on."""
     material = picture.material_slots[0].material if picture is not None and picture.material_slots else None
     owned = [material] if material is not None and material.get(PICTURE) == node_id else []
     painted = bpy.data.materials.get(_image_name(MASK, node_id))
     if painted is not None and painted.get(MASK) == node_id:
         owned.append(painted)
-    return owned + [found for mark in _IMAGES if (found := image(mark, node_id)) is not None]
+    images = [found for mark in _IMAGES if (found := image(mark, node_id)) is not None]
+    return owned + [found for found in images if not _is_left(found, node_id, owned)]
+
+
+def _is_left(image: bpy.types.Image, node_id: str, owned: list[bpy.types.Material]) -> bool:
+    ours = sum(node.image == image for material in owned for node in material.node_tree.nodes if node.type == "TEX_IMAGE")
+    if image.users <= ours:
+        return False
+    release(image)
+    image[_LEFT] = node_id
+    return True
+
+
+def release(image: bpy.types.Image) -> None:
+    """It is the artist's."""
+    for mark in (*_IMAGES, BLOB, _LEFT):
+        image.pop(mark, None)
 
 
 def image(mark: str, node_id: str) -> bpy.types.Image | None:
@@ -42,9 +63,11 @@ def _image_name(mark: str, node_id: str) -> str:
 
 
 def new_image(mark: str, node_id: str, size: tuple[int, int] = (8, 8)) -> bpy.types.Image:
-    image = bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)
-    image[mark] = node_id
-    return image
+    left = next((i for i in bpy.data.images if i.get(_LEFT) == node_id), None) if mark == PICTURE else None
+    made = left or bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)
+    made.pop(_LEFT, None)
+    made[mark] = node_id
+    return made
 
 
 def new_of_mask(node_id: str) -> bpy.types.Material:

@@ -24,7 +24,7 @@ def refresh() -> None:
     _heard_of = -1
 
 
-def step() -> None:
+def step(end: float) -> None:
     global _heard_of
     if session.connection.state != "online" or session.mirror.edges == _heard_of or not session.mirror.loaded:
         return
@@ -69,6 +69,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    session.chores.remove(step)
+    session.drop(step)
     session.ended.remove(_forget)
     _forget()

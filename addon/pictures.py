@@ -6,7 +6,7 @@ import bpy
 
 from . import materials
 from . import scene as cards
-from .materials import PICTURE, PREVIEW
+from .materials import BLOB, PICTURE, PREVIEW
 
 
 def show_picture(node_id: str, blob: str, data: bytes) -> None:
@@ -16,7 +16,7 @@ def show_picture(node_id: str, blob: str, data: bytes) -> None:
         return
     image = materials.image(PICTURE, node_id) or materials.new_image(PICTURE, node_id)
     materials.fill(image, data)
-    image["alphaloom_blob"] = blob
+    image[BLOB] = blob
     _show(material, image)
     preview = materials.image(PREVIEW, node_id)
     if preview is not None:
@@ -51,12 +51,12 @@ def hide_previews() -> None:
 def shown_blob(node_id: str) -> str:
     """The blob that a card shows, but for previews; empty when it shows none."""
     image = materials.image(PICTURE, node_id)
-    return str(image.get("alphaloom_blob", "")) if image is not None else ""
+    return str(image.get(BLOB, "")) if image is not None else ""
 
 
 def shown_blobs() -> dict[str, str]:
     """The same of all cards that show one."""
-    return {image[PICTURE]: str(image.get("alphaloom_blob", "")) for image in bpy.data.images if image.get(PICTURE)}
+    return {image[PICTURE]: str(image.get(BLOB, "")) for image in bpy.data.images if image.get(PICTURE)}
 
 
 def _material(node_id: str) -> bpy.types.Material | None:

@@ -44,7 +44,7 @@ VALUES = [
 ]
 _SAME = (
     "width", "height", "guidance", "strength", "seed", "blend", "modulate", "variation", "variation_seed", "eeg_in_file",
-    "model",
+    "model", "control", "control_strength",
 )  # fmt: skip
 """Settings that the panel has as they are."""
 
@@ -98,6 +98,17 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     )
     scheduler: EnumProperty(name="Scheduler", items=SCHEDULERS, update=_edited)
     tiling: EnumProperty(name="Tiling", items=TILINGS, update=_edited)
+    control: StringProperty(
+        name="ControlNet", description="The id of the ControlNet that the depth map guides by; empty: none", update=_edited
+    )
+    control_strength: FloatProperty(
+        name="Control Strength",
+        description="How strongly the depth map guides",
+        default=1.0,
+        min=check.CONTROL_STRENGTH[0],
+        max=check.CONTROL_STRENGTH[1],
+        update=_edited,
+    )
     variation: FloatProperty(
         name="Variation",
         description="How far the noise goes from that of the seed to that of the variation seed",

@@ -45,12 +45,14 @@ class Session:
         self._receiving = False
         self._is_behind = False
         """Whether things were heard that the scene does not show."""
-        self.chores: list[Callable[[], None]] = []
-        """What other modules do at the end of each tick, a little at a time."""
+        self.chores: list[Callable[[float], bool | None]] = []
+        """What other modules do a little of at each tick, until the time that they are given; True: it is done."""
+        self.listeners: list[Callable[[object], None]] = []
+        """Who else hears what the broker says."""
         self.ended: list[Callable[[], None]] = []
         """Called when the connection is closed: what was asked is not answered any more."""
         self.news = 0
-        """Counts up when something else that panels say has changed."""
+        """Grows when something else that panels say has changed."""
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
@@ -85,12 +87,18 @@ class Session:
             self._receive(inbox.popleft())
         for change in self._calm.due(time.monotonic()):
             _put(change)
+        for chore in tuple(self.chores):
+            self.chores.remove(chore)  # one that raises does not come again
+            if not chore(end):
+                self.chores.append(chore)
+            if time.perf_counter() > end:
+                break  # at the next tick the others come first
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
-        for chore in self.chores:
-            if time.perf_counter() < end:
-                chore()
+
+    def drop(self, chore: Callable[[float], bool | None]) -> None:
+        self.chores[:] = [each for each in self.chores if each is not chore]
 
     # -- what the artist asks --
 
@@ -181,6 +189,8 @@ class Session:
             return
         if isinstance(message, m.Snapshot) and self.mirror.loaded:
             self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
+        for listener in tuple(self.listeners):
+            listener(message)
         before = self.mirror.map
         changed = self.mirror.apply(message)
         if isinstance(message, m.Snapshot):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
+from .core.arrays import Array, np
 
 from . import materials
 from .core import png
@@ -120,7 +120,7 @@ def encoded(image: bpy.types.Image) -> bytes:
     return png.encode(_bytes(image))
 
 
-def pixels(image: bpy.types.Image) -> np.ndarray:
+def pixels(image: bpy.types.Image) -> Array:
     """(height, width, channels) as Blender has them, the top row first."""
     width, height = image.size
     found = np.empty(width * height * image.channels, np.float32)
@@ -128,7 +128,7 @@ def pixels(image: bpy.types.Image) -> np.ndarray:
     return found.reshape(height, width, image.channels)[::-1]
 
 
-def _bytes(image: bpy.types.Image) -> np.ndarray:
+def _bytes(image: bpy.types.Image) -> Array:
     """What one sees: floats of a scene are light, and are shown brighter. No more channels than a picture file has."""
     found = pixels(image)
     if found.shape[2] == 2:

@@ -13,7 +13,7 @@ import functools
 
 import bpy
 import bpy.utils.previews
-import numpy as np
+from .core.arrays import Array, np
 
 from . import materials
 from .core import png
@@ -54,7 +54,7 @@ def is_failed(blob: str) -> bool:
     return blob in _failed
 
 
-def step() -> None:
+def step(end: float) -> None:
     """Ask for a few more, decode one."""
     while _wanted and len(_asked) < AT_ONCE and session.connection.state == "online":
         blob, _ = _wanted.popitem()  # what was wanted last is what is seen now
@@ -94,7 +94,7 @@ def _take(blob: str, data: bytes) -> None:
         del _previews[oldest]
 
 
-def _decoded(data: bytes) -> np.ndarray | None:
+def _decoded(data: bytes) -> Array | None:
     """Pixels (height, width, 4) from the bottom row up, in a square: panels stretch what is none. None for no picture."""
     if not png.suffix(data):
         return None  # Blender would say so in the console
@@ -142,7 +142,7 @@ def register() -> None:
 
 def unregister() -> None:
     global _previews
-    session.chores.remove(step)
+    session.drop(step)
     session.ended.remove(_forget)
     _forget()
     if _previews is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from protocol.errors import AlphaloomError
-from protocol.model import Lora, Map, Modulation, Move, Node, Phrase, ResolvedRequest, Rule
+from protocol.model import Lora, Map, Modulation, Move, Node, Phrase, ResolvedRequest, Rule, Settings
 from signals import patch
 
 from . import loras
@@ -33,15 +33,18 @@ class Playing:
     sham: bool = False
 
 
-def resolve(map: Map, node_id: str, playing: Playing | None = None) -> tuple[ResolvedRequest, Modulation | None]:
-    """The request to run for a node now, and the EEG's part in it (None where it moved nothing).
+def resolve(
+    map: Map, node_id: str, playing: Playing | None = None, settings: Settings | None = None
+) -> tuple[ResolvedRequest, Modulation | None]:
+    """The request to run for a node now, and the EEG's part in it (None where it moved nothing). `settings` go before the
+    node's own.
 
     Raises AlphaloomError `unknown_node`, `no_prompt`, `no_source`, `no_mask`, `no_depth`, `bad_lora` or `too_many_loras`.
     """
     if node_id not in map.nodes:
         raise AlphaloomError("unknown_node", f"No node {node_id!r} is on the map.", node=node_id)
     node = map.nodes[node_id]
-    settings = node.settings
+    settings = settings or node.settings
     values = {"guidance": settings.guidance, "seed": float(settings.seed), "variation": settings.variation}
     if node.task != "txt2img":
         values["strength"] = settings.strength
@@ -80,7 +83,7 @@ def resolve(map: Map, node_id: str, playing: Playing | None = None) -> tuple[Res
         loras=loras.mixed((share, one.loras) for one, share in speeches),
         control=settings.control,
         control_strength=settings.control_strength,
-        depth=_depth(node),
+        depth=_depth(node, settings),
     )
     return _settled(resolved), modulation
 
@@ -261,12 +264,10 @@ def _pictures(map: Map, node: Node) -> tuple[str | None, str | None]:
     return source, node.mask if node.task == "inpaint" else None
 
 
-def _depth(node: Node) -> str | None:
+def _depth(node: Node, settings: Settings) -> str | None:
     """Without a ControlNet a depth map guides nothing, and lies where it is."""
-    if not node.settings.control:
+    if not settings.control:
         return None
     if node.depth is None:
-        raise AlphaloomError(
-            "no_depth", f"ControlNet {node.settings.control!r} needs a depth map: give the node one.", node=node.id
-        )
+        raise AlphaloomError("no_depth", f"ControlNet {settings.control!r} needs a depth map: give the node one.", node=node.id)
     return node.depth

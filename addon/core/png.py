@@ -5,14 +5,16 @@ from __future__ import annotations
 import struct
 import zlib
 
-import numpy as np
+from .arrays import Array, np
 
 _COLOURS = {1: 0, 3: 2, 4: 6}
 """A PNG's colour type, by channels."""
 
 
-def encode(pixels: np.ndarray) -> bytes:
-    """A PNG of (height, width, channels) bytes: grey, RGB or RGBA, the top row first."""
+def encode(pixels: Array) -> bytes:
+    """A PNG of (height, width) or (height, width, channels) bytes: grey, RGB or RGBA, the top row first."""
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
     height, width, channels = pixels.shape
     rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with its filter: 0, none
     rows[:, 1:] = pixels.reshape(height, -1)

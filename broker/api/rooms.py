@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import bisect
+import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from pydantic_core import to_json
 
+from protocol import check
 from protocol import messages as m
 from protocol.errors import AlphaloomError
-from protocol.model import Job, Link, Map, Node, Operation, Rule
+from protocol.model import Job, Link, Map, Node, Operation, ResolvedRequest, Rule
 
+from .. import compose
 from ..hub import MAX_TITLE, Hub
 from ..rooms import Room
 from ..shapes import FirstOnly
@@ -62,6 +65,20 @@ class Deleted:
     """Seconds since 1970."""
     revision: int
     """Of the operation that deleted it."""
+
+
+@dataclass(frozen=True)
+class Instead:
+    """Settings that go before a node's own; None: its own."""
+
+    steps: Annotated[int, Field(ge=check.STEPS[0], le=check.STEPS[1])] | None = None
+    guidance: Annotated[float, Field(ge=check.GUIDANCE[0], le=check.GUIDANCE[1])] | None = None
+    strength: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=check.SEED[0], le=check.SEED[1])] | None = None
+    blend: Annotated[float, Field(ge=0, le=1)] | None = None
+    variation: Annotated[float, Field(ge=0, le=1)] | None = None
+    variation_seed: Annotated[int, Field(ge=check.SEED[0], le=check.SEED[1])] | None = None
+    control_strength: Annotated[float, Field(ge=check.CONTROL_STRENGTH[0], le=check.CONTROL_STRENGTH[1])] | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +202,25 @@ async def get_history(
     await hub.settled()
     jobs = await hub.store.run(hub.store.history, room, node, limit, live, before)
     return answer(list[Job], jobs)
+
+
+@router.get("/{room}/nodes/{node}/request", response_model=ResolvedRequest)
+async def get_request(
+    room: Id,
+    node: Id,
+    who: Viewer,
+    hub: TheHub,
+    instead: Annotated[Instead, Depends()],
+    eeg: Annotated[bool, Query(description="moved by the EEG, as it is now")] = False,
+) -> Response:
+    """What would be run for a node now. Nothing is run; asked as a job's `request`, the picture is nobody's but one's own."""
+    map = hub.room(room).map
+    settings = None
+    if node in map.nodes:
+        given = {field.name: value for field in fields(instead) if (value := getattr(instead, field.name)) is not None}
+        settings = replace(map.nodes[node].settings, **given)
+    found, _ = compose.resolve(map, node, hub.player.playing(time.time()) if eeg else None, settings)
+    return answer(ResolvedRequest, found)
 
 
 @router.get("/{room}/session", response_model=Session)

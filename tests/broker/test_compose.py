@@ -265,3 +265,11 @@ def test_what_plays_no_part_makes_no_request_another() -> None:
     node = Node("n", "x", settings=Settings(64, 64, variation_seed=7, control_strength=0.5))
     plain = Node("n", "x", settings=Settings(64, 64))
     assert compose.resolve(a_map(node), "n")[0] == compose.resolve(a_map(plain), "n")[0]
+
+
+def test_other_settings_go_before_the_nodes_own() -> None:
+    blend = a_map(Node("a", "fire"), Node("c", "ice", settings=Settings(seed=3)), links=(("a", "c", "blend"),))
+    made, _ = compose.resolve(blend, "c", settings=Settings(seed=4, blend=0.1))
+    assert (made.seed, made.phrases) == (4, (Phrase("ice", 0.9), Phrase("fire", 0.1)))
+    with pytest.raises(AlphaloomError, match="'depth' needs a depth map"):
+        compose.resolve(blend, "c", settings=Settings(control="depth"))

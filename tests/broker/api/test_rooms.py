@@ -1,5 +1,6 @@
 """Maps over HTTP: whoever changes one is answered when it is on disk."""
 
+import time
 from typing import Any
 
 import httpx
@@ -9,7 +10,8 @@ from serving import Served
 
 from protocol import edits, wire
 from protocol import messages as m
-from protocol.model import Change, Link, Map, Node, Operation
+from protocol.model import Change, Feature, Frame, Link, Map, Node, Operation, Rule
+from signals import patch_files
 
 ROOM = "/v1/rooms/main"
 
@@ -127,3 +129,37 @@ async def test_people_who_are_in_a_map_are_counted(broker: Served) -> None:
 async def test_what_is_no_edit_is_answered_with_what_is_wrong(broker: Served, body: bytes) -> None:
     answer = await broker.http.post(f"{ROOM}/edits", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422) and set(answer.json()) == {"code", "message", "detail"}
+
+
+async def test_what_would_be_run_for_a_node_is_answered_and_not_run(broker: Served) -> None:
+    await edit(broker, "e1", Node("a", "fire"), Node("b", "ice"), Node("c"))
+    await edit(broker, "e2", Link("l", "a", "c", "blend"), Link("k", "b", "c", "blend"))
+    path = f"{ROOM}/nodes/c/request"
+    found = (await broker.http.get(path)).json()
+    assert found["phrases"] == [{"text": "fire", "share": 0.5}, {"text": "ice", "share": 0.5}] and found["seed"] == 0
+    other = (await broker.http.get(path, params={"seed": 7, "blend": 0.25, "guidance": 0})).json()
+    assert [phrase["share"] for phrase in other["phrases"]] == [0.75, 0.25]
+    assert (other["seed"], other["guidance"]) == (7, 0)
+    assert (await the_map(broker)).nodes["c"] == Node("c")
+    assert (await broker.http.get("/v1/jobs")).json() == []
+
+
+async def test_what_would_be_run_is_moved_by_the_eeg_where_that_is_asked_for(broker: Served) -> None:
+    await edit(broker, "e1", Node("a", "fire"))
+    broker.hub.stage.set_patch(patch_files.named((Rule("calm", "guidance", 3.0, slew=2.0),)))
+    start = time.time()
+    for n in range(50):
+        feature = Feature(9.0, 9.0, 1.0, 0.0)
+        broker.hub.player.hear(1, Frame(start - 5 + n / 10, {"calm": feature}, "s"), start - 5 + n / 10)
+    still, moved = [(await broker.http.get(f"{ROOM}/nodes/a/request", params={"eeg": eeg})).json() for eeg in (False, True)]
+    assert still["guidance"] == 4.0 and moved["guidance"] > 4.5
+    assert {**moved, "guidance": 4.0} == still
+
+
+async def test_what_would_be_run_for_a_node_that_cannot_be_made_is_refused(broker: Served) -> None:
+    await edit(broker, "e1", Node("a"))
+    path = f"{ROOM}/nodes/a/request"
+    assert problem(await broker.http.get(path)) == (422, "no_prompt")
+    assert problem(await broker.http.get(f"{ROOM}/nodes/nowhere/request")) == (404, "unknown_node")
+    for wrong in ({"guidance": "nan"}, {"guidance": 31}, {"seed": -1}, {"blend": 1.01}, {"steps": 0}, {"steps": "many"}):
+        assert problem(await broker.http.get(path, params=wrong)) == (422, "invalid_request")
