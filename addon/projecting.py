@@ -98,9 +98,9 @@ def _faces(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> _Faces:
     points = points @ matrix[:3, :3].T + matrix[:3, 3]
     centres = _read(shape.polygons, "center", 3) @ matrix[:3, :3].T + matrix[:3, 3]
     normals = _read(shape.polygons, "normal", 3) @ np.linalg.pinv(matrix[:3, :3])
-    corners = _read(mesh.loops, "vertex_index", 1, np.int32).ravel()
-    starts = _read(mesh.polygons, "loop_start", 1, np.int32).ravel()
-    totals = _read(mesh.polygons, "loop_total", 1, np.int32).ravel()
+    corners = _read(mesh.loops, "vertex_index", 1, "i4").ravel()
+    starts = _read(mesh.polygons, "loop_start", 1, "i4").ravel()
+    totals = _read(mesh.polygons, "loop_total", 1, "i4").ravel()
     return _Faces(points, corners, starts, totals, centres, normals)
 
 
@@ -110,10 +110,10 @@ def _reshaped(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
     return any(len(getattr(seen, each)) != len(getattr(item.data, each)) for each in ("vertices", "polygons", "loops"))
 
 
-def _read(owner: bpy.types.bpy_prop_collection, name: str, width: int, kind: type = np.float64) -> Array:
-    values = np.empty(len(owner) * width, np.float32 if kind is np.float64 else kind)
+def _read(owner: bpy.types.bpy_prop_collection, name: str, width: int, kind: str = "f4") -> Array:
+    values = np.empty(len(owner) * width, kind)
     owner.foreach_get(name, values)
-    return values.astype(kind).reshape(-1, width)
+    return values.astype("f8" if kind == "f4" else kind).reshape(-1, width)
 
 
 # -- which faces ------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def _unhidden(
 def put(lit: Lit, image: bpy.types.Image, words: str) -> None:
     """Throw a picture onto a mesh."""
     mesh, chosen = lit.item.data, lit.chosen
-    used = _read(mesh.polygons, "material_index", 1, np.int32).ravel()
+    used = _read(mesh.polygons, "material_index", 1, "i4").ravel()
     slot = _slot_to_use_again(mesh, used, chosen)
     layer = mesh.materials[slot][_MARK] if slot is not None else _free_name(mesh)
     _write(mesh, layer, lit.faces, lit.places)
