@@ -20,11 +20,17 @@ _waiting: collections.deque[tuple[str, str, Path]] = collections.deque()
 _is_asked = False
 _saved: list[Path] = []
 _failed: list[str] = []
+_read: tuple[model.Map, list[model.Node]] = (model.Map(), [])
+"""The map that was read last, in its order."""
 
 
 def shown(known: model.Map) -> list[model.Node]:
     """The nodes that have a picture, as one reads the map: row by row, from the left."""
-    return sorted((node for node in known.nodes.values() if node.picture), key=lambda node: (-round(node.y), node.x, node.id))
+    global _read
+    if _read[0] is not known:  # a panel asks at each drawing, and maps are large
+        found = (node for node in known.nodes.values() if node.picture)
+        _read = known, sorted(found, key=lambda node: (-round(node.y), node.x, node.id))
+    return _read[1]
 
 
 def save(folder: Path, idents: Collection[str]) -> int:

@@ -29,9 +29,9 @@ def is_asked() -> bool:
 
 
 def more() -> None:
-    """Fetch the next older ones."""
+    """Fetch the next older ones, or again what could not be had."""
     if _past.node and not _past.is_whole:
-        _ask(older=True)
+        _ask(older=bool(_past.jobs))
 
 
 def step(end: float) -> None:
@@ -45,10 +45,10 @@ def step(end: float) -> None:
     if node is None or session.connection.state != "online" or _under_way is not None:
         return
     if node.id != _past.node:
-        _past = Past(node.id, node.picture)
-        _ask()
-    elif node.picture != _past.picture:
+        _past = Past(node.id, is_whole=True)
+    if node.picture != _past.picture:
         _past.picture = node.picture
+        _past.is_whole = _past.is_whole and bool(_past.jobs)
         _ask()
 
 

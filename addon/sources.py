@@ -107,9 +107,11 @@ def encoded(image: bpy.types.Image) -> bytes:
         if png.suffix(data) and len(data) <= MOST_BYTES:
             return data
     width, height = image.size
-    if not width or not height:
+    if not width or not height or len(image.pixels) != width * height * image.channels:
         raise errors.AlphaloomError(
-            "bad_image", f"The image {image.name!r} has no pixels. Is its file there?", image=image.name
+            "bad_image",
+            f"The image {image.name!r} has no pixels here. Is its file there? A render is to be saved first.",
+            image=image.name,
         )
     if max(width, height) > SIDE:
         raise errors.AlphaloomError(

@@ -56,6 +56,8 @@ def is_failed(blob: str) -> bool:
 
 def step(end: float) -> None:
     """Ask for a few more, decode one."""
+    if session.connection.state != "online":
+        _failed.clear()  # when the broker is back it may have them
     while _wanted and len(_asked) < AT_ONCE and session.connection.state == "online":
         blob, _ = _wanted.popitem()  # what was wanted last is what is seen now
         _asked.add(blob)
@@ -72,8 +74,7 @@ def _hear(blob: str, said: bytes | errors.AlphaloomError) -> None:
         _arrived.append((blob, said))
         return
     _asked.discard(blob)
-    if said.code != "no_broker":
-        _failed.add(blob)
+    _failed.add(blob)
     session.news += 1
 
 

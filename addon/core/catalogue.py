@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MODEL, LORA, CONTROLNET = "model", "lora", "controlnet"
 """Kinds, as a manifest calls them."""
@@ -18,33 +18,40 @@ class Offer:
     note: str = ""
 
 
+LOADED, THERE, NOWHERE = "loaded", "on an edge", "no edge can load it"
+
+
 class Catalogue:
     def __init__(self) -> None:
-        self._manifest: dict[str, Offer] = {}
-        self._at_edges: dict[str, str] = {}
         self.is_known = False
         """Whether both have been heard."""
         self.offers: tuple[Offer, ...] = ()
-        """By kind, those that are loaded first."""
+        """Those that are loaded first, those on an edge behind them."""
 
     def hear(self, models: bytes, edges: bytes) -> None:
         """What the broker answers at /v1/models and /v1/edges. Raises ValueError for what is neither."""
         try:
-            found = {
+            manifest = {
                 str(entry["id"]): Offer(str(entry["id"]), str(entry.get("kind", MODEL)), size(int(entry.get("size", 0))))
                 for entry in json.loads(models)
             }
+            at_work = json.loads(edges)
             there: dict[str, str] = {}
-            for edge in json.loads(edges):
-                there |= {name: there.get(name) or "on an edge" for name in edge["models"]}
-                if edge["model"]:
-                    there[edge["model"]] = "loaded"
+            for edge in at_work:
+                for name, fingerprint in edge["models"].items():  # without one, it may have to be pulled first
+                    there[name] = there.get(name) or (THERE if fingerprint or name not in manifest else "")
+            there |= {edge["model"]: LOADED for edge in at_work if edge["model"]}
         except (KeyError, TypeError, AttributeError) as problem:
             raise ValueError(f"The broker's list of models cannot be read: {problem!r}") from None
-        self._manifest, self._at_edges, self.is_known = found, there, True
-        offers = {name: Offer(name, found[name].kind if name in found else MODEL, note) for name, note in there.items()}
-        offers |= {name: offer for name, offer in found.items() if name not in there}
-        self.offers = tuple(sorted(offers.values(), key=lambda one: (one.note != "loaded", one.note != "on an edge", one.id)))
+        offers = []
+        for name in manifest.keys() | there.keys():
+            known = manifest.get(name, Offer(name))
+            is_lost = bool(at_work) and known.kind == MODEL and name not in there
+            offers.append(replace(known, note=NOWHERE if is_lost else there.get(name) or known.note))
+        self.is_known = True
+        self.offers = tuple(
+            sorted(offers, key=lambda one: (one.note != LOADED, one.note != THERE, one.note == NOWHERE, one.id))
+        )
 
     def of(self, kind: str) -> list[Offer]:
         return [offer for offer in self.offers if offer.kind == kind]
@@ -53,12 +60,12 @@ class Catalogue:
         """Why nobody can make a picture with this model; empty where somebody can, or nothing is known."""
         if not model or not self.is_known:
             return ""
-        kind = next((offer.kind for offer in self.offers if offer.id == model), "")
-        if kind == MODEL:
-            return ""
-        if kind:
-            return f"{model!r} is a {kind}, no model"
-        return f"No edge has {model!r}, and no manifest names it"
+        known = next((offer for offer in self.offers if offer.id == model), None)
+        if known is None:
+            return f"No edge has {model!r}, and no manifest names it"
+        if known.kind != MODEL:
+            return f"{model!r} is a {known.kind}, no model"
+        return f"No edge that is at work can load {model!r}" if known.note == NOWHERE else ""
 
 
 def size(many: int) -> str:

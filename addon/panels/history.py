@@ -97,8 +97,10 @@ class ALPHALOOM_PT_history(Sidebar, bpy.types.Panel):
         past = history.look(node.ident)
         if past.problem:
             paragraph(layout, context, past.problem, "ERROR")
+            layout.operator("alphaloom.more_history", text="Try Again", icon="FILE_REFRESH")
+        elif not past.jobs:
+            layout.label(text="No pictures yet" if past.is_whole else "Fetching…")
         if not past.jobs:
-            layout.label(text="Fetching…" if not past.is_whole and not past.problem else "No pictures yet")
             return
         layout.prop(context.scene.alphaloom, "with_settings")
         grid = layout.grid_flow(row_major=True, columns=columns(context), even_columns=True, even_rows=True, align=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .. import models
+from ..core.catalogue import LOADED, THERE
 from .sidebar import Online, paragraph
 
 
@@ -19,7 +20,7 @@ def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, node: bpy
     elif node.model:
         note = next((offer.note for offer in models.catalogue.offers if offer.id == node.model), "")
         if note:
-            layout.label(text=note.capitalize(), icon="CHECKMARK" if note == "loaded" else "IMPORT")
+            layout.label(text=note.capitalize(), icon="CHECKMARK" if note in (LOADED, THERE) else "IMPORT")
 
 
 class ALPHALOOM_OT_refresh_models(Online, bpy.types.Operator):

@@ -176,7 +176,10 @@ class ALPHALOOM_OT_clear_mask(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(masks.painted()) or active_card(context) is not None
+        if masks.painted() or active_card(context) is not None:
+            return True
+        cls.poll_message_set("Select a card first")
+        return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         masks.clear(masks.painted() or active_card(context).alphaloom.ident)

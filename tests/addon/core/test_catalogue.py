@@ -10,12 +10,13 @@ MODELS = json.dumps(
     [
         {"id": "turbo", "kind": "model", "size": 2_500_000_000},
         {"id": "tiny", "kind": "model", "size": 0},
+        {"id": "gone", "kind": "model", "size": 5},
         {"id": "moss", "kind": "lora", "size": 9_000_000},
         {"id": "depth", "kind": "controlnet"},
     ]
 ).encode()
 EDGES = json.dumps(
-    [{"model": "tiny", "models": {"tiny": "abc", "own": "def", "moss": "x"}}, {"model": "", "models": {}}]
+    [{"model": "tiny", "models": {"tiny": "abc", "own": "", "turbo": ""}}, {"model": "", "models": {"big": "x", "turbo": ""}}]
 ).encode()
 
 
@@ -28,8 +29,10 @@ def heard() -> Catalogue:
 def test_what_is_loaded_comes_first_and_what_must_be_pulled_last() -> None:
     assert heard().of("model") == [
         Offer("tiny", "model", "loaded"),
+        Offer("big", "model", "on an edge"),
         Offer("own", "model", "on an edge"),
         Offer("turbo", "model", "to be pulled, 2.5 GB"),
+        Offer("gone", "model", "no edge can load it"),
     ]
 
 
@@ -40,9 +43,13 @@ def test_loras_and_controlnets_are_no_models() -> None:
 
 
 def test_a_model_that_nobody_has_is_said_and_nothing_before_it_is_known() -> None:
+    assert "can load 'gone'" in heard().problem("gone")
     assert "'sd9'" in heard().problem("sd9")
     assert heard().problem("turbo") == heard().problem("own") == heard().problem("") == ""
     assert Catalogue().problem("sd9") == ""
+    without_edges = Catalogue()
+    without_edges.hear(MODELS, b"[]")
+    assert without_edges.problem("gone") == "" and "'sd9'" in without_edges.problem("sd9")
 
 
 @pytest.mark.parametrize("models", [b"no json", b"[1]", b'[{"kind": "model"}]', b'{"a": 1}'])
