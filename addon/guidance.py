@@ -43,7 +43,8 @@ said = ""
 class Depth:
     """A depth map in the making."""
 
-    def __init__(self, node: str, scene: str, seen: Viewpoint, width: int, height: int):
+    def __init__(self, node: str, scene: int, seen: Viewpoint, width: int, height: int):
+        """`scene` is its session_uid: names are the same in another file."""
         self.node, self.scene, self.seen, self.size = node, scene, seen, (width, height)
         share = min(1.0, MOST / max(width, height))
         self.columns, self.rows = max(1, round(width * share)), max(1, round(height * share))
@@ -101,7 +102,7 @@ def begin_depth(context: bpy.types.Context, node: model.Node, source: str) -> No
     if current is not None:
         raise errors.AlphaloomError("busy", "A depth map is being made: wait for its end.")
     width, height = node.settings.width, node.settings.height
-    current = Depth(node.id, context.scene.name, viewpoint.here(context, source, width, height), width, height)
+    current = Depth(node.id, context.scene.session_uid, viewpoint.here(context, source, width, height), width, height)
     session.chores.append(_look)
     _say("")
 
@@ -111,7 +112,7 @@ def _look(end: float) -> bool:
     assert current is not None
     if bpy.app.is_job_running("RENDER"):
         return False
-    if bpy.context.scene.name != current.scene:
+    if bpy.context.scene.session_uid != current.scene:
         current = None
         _say("The depth map was given up: another scene is open.")
         return True

@@ -57,11 +57,12 @@ def _image_name(mark: str, node_id: str) -> str:
 
 
 def new_image(mark: str, node_id: str) -> bpy.types.Image:
-    left = next((i for i in bpy.data.images if i.get(_LEFT) == node_id), None) if mark == PICTURE else None
-    made = left or bpy.data.images.new(_image_name(mark, node_id), 8, 8)
-    made.pop(_LEFT, None)
-    made[mark] = node_id
-    return made
+    image = bpy.data.images.get(_image_name(mark, node_id))
+    if image is None or image.get(_LEFT) != node_id:
+        image = bpy.data.images.new(_image_name(mark, node_id), 8, 8)
+    image.pop(_LEFT, None)
+    image[mark] = node_id
+    return image
 
 
 def without_picture() -> bpy.types.Material:

@@ -191,17 +191,26 @@ def put(lit: Lit, image: bpy.types.Image, words: str) -> None:
     slot = _slot_to_use_again(mesh, used, chosen)
     layer = mesh.materials[slot][_MARK] if slot is not None else _free_name(mesh)
     _write(mesh, layer, lit.faces, lit.places)
-    material = _material(image, words, layer)
     if slot is None:
         if not mesh.materials:
             mesh.materials.append(None)  # or faces without a material would have this one
-        mesh.materials.append(material)
+        mesh.materials.append(_material(image, words, layer))
         slot = len(mesh.materials) - 1
-    else:
-        mesh.materials[slot] = material
+    elif not _change(mesh.materials[slot], image):
+        mesh.materials[slot] = _material(image, words, layer)
     used[chosen] = slot
     mesh.polygons.foreach_set("material_index", used)
     mesh.update()
+
+
+def _change(material: bpy.types.Material, image: bpy.types.Image) -> bool:
+    """Another picture in an earlier projection's material, which keeps what the artist has made of it; unless other meshes
+    have it, too."""
+    texture = material.node_tree.nodes.get(NAME) if material.users == 1 else None
+    if texture is None:
+        return False
+    texture.image = image
+    return True
 
 
 def _slot_to_use_again(mesh: bpy.types.Mesh, used: Array, chosen: Array) -> int | None:
@@ -252,7 +261,7 @@ def _material(image: bpy.types.Image, words: str, layer: str) -> bpy.types.Mater
     places.attribute_name = _exact(layer)
     inverse.operation, divided.operation = "DIVIDE", "SCALE"
     inverse.inputs[0].default_value = 1.0
-    texture.image, texture.extension = image, "EXTEND"
+    texture.name, texture.image, texture.extension = NAME, image, "EXTEND"
     links = tree.links
     links.new(places.outputs["Vector"], parts.inputs[0])
     links.new(parts.outputs["Z"], inverse.inputs[1])

@@ -107,6 +107,14 @@ def test_where_nothing_is_in_sight_it_is_said_and_the_node_stays(node: model.Nod
     assert guidance.current is None and session.mirror.map.nodes["n"] == node
 
 
+def test_another_file_ends_it(node: model.Node, camera: bpy.types.Object, ticks) -> None:
+    wall(10)
+    guidance.begin_depth(bpy.context, node, "CAMERA")
+    bpy.ops.wm.read_homefile(use_empty=True)
+    ticks(lambda: "another scene" in guidance.said)
+    assert guidance.current is None and not session.chores
+
+
 def test_a_node_that_is_gone_and_another_scene_are_said(node: model.Node, camera: bpy.types.Object, ticks) -> None:
     wall(10)
     guidance.begin_depth(bpy.context, node, "CAMERA")
