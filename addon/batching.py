@@ -49,6 +49,8 @@ class Wanted:
 
 current: Batch | None = None
 """The one under way, or the last."""
+_shown = ""
+"""What the panel says of it."""
 
 
 def is_running() -> bool:
@@ -84,7 +86,6 @@ def begin(card: bpy.types.Object, wanted: Wanted) -> str:
 def cancel() -> None:
     if current is not None and not current.is_over:
         current.stop("Cancelled.")
-        session.news += 1
 
 
 def line() -> str:
@@ -166,11 +167,12 @@ def _driven(card: bpy.types.Object) -> list[str]:
 
 
 def _step(_: float) -> bool:
+    global _shown
     assert current is not None
-    before = (current.done, len(current.failed))
     if session.connection.state == "online" and session.mirror.loaded and not session.mirror.pending:
         current.step(time.monotonic())
-    if (current.done, len(current.failed)) != before or current.is_over:
+    if line() != _shown:
+        _shown = line()
         session.news += 1
     if current.is_over:
         stop_listening()
@@ -178,9 +180,8 @@ def _step(_: float) -> bool:
 
 
 def _hear(message: object) -> None:
-    if current is not None and not current.is_over:
-        current.hear(message)
-        session.news += 1
+    assert current is not None
+    current.hear(message)
 
 
 def stop_listening() -> None:

@@ -50,7 +50,7 @@ def takers(items: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
 
 
 def _takes_material(item: bpy.types.Object) -> bool:
-    return hasattr(item.data, "materials") and item.is_editable and item.data.is_editable
+    return hasattr(item.data, "materials") and item.type != "GREASEPENCIL" and item.is_editable and item.data.is_editable
 
 
 def give_material(image: bpy.types.Image, words: str, items: Iterable[bpy.types.Object]) -> list[bpy.types.Material]:

@@ -42,7 +42,8 @@ said = ""
 class Depth:
     """A depth map in the making."""
 
-    def __init__(self, node: str, scene: str, seen: Viewpoint, width: int, height: int):
+    def __init__(self, node: str, scene: int, seen: Viewpoint, width: int, height: int):
+        """`scene` is its session_uid: names are the same in another file."""
         self.node, self.scene, self.seen, self.size = node, scene, seen, (width, height)
         share = min(1.0, MOST / max(width, height))
         self.columns, self.rows = max(1, round(width * share)), max(1, round(height * share))
@@ -100,7 +101,7 @@ def begin_depth(context: bpy.types.Context, node: model.Node, source: str) -> No
     if current is not None:
         raise errors.AlphaloomError("busy", "A depth map is being made: wait for its end.")
     width, height = node.settings.width, node.settings.height
-    current = Depth(node.id, context.scene.name, viewpoint.here(context, source, width, height), width, height)
+    current = Depth(node.id, context.scene.session_uid, viewpoint.here(context, source, width, height), width, height)
     session.chores.append(_look)
     _say("")
 
@@ -110,7 +111,7 @@ def _look(end: float) -> bool:
     assert current is not None
     if bpy.app.is_job_running("RENDER"):
         return False
-    if bpy.context.scene.name != current.scene:
+    if bpy.context.scene.session_uid != current.scene:
         current = None
         _say("The depth map was given up: another scene is open.")
         return True
@@ -130,7 +131,8 @@ def _look(end: float) -> bool:
 
 
 def take_view(context: bpy.types.Context, node: model.Node, source: str) -> None:
-    """Give what is seen to a node as its source. Raises AlphaloomError `no_window`, `no_camera` or `bad_camera`."""
+    """Give what is seen to a node as its source. Raises AlphaloomError `no_window`, `no_graphics`, `no_camera` or
+    `bad_camera`."""
     seen = viewpoint.view_of(context)
     if seen is None:
         raise errors.AlphaloomError("no_window", "This needs a 3D view in a window, and a graphics card.")
@@ -150,7 +152,10 @@ def _drawn(
     """(height, width, 3) of bytes, from the top row down."""
     import gpu  # not without a window
 
-    screen = gpu.types.GPUOffScreen(width, height)
+    try:
+        screen = gpu.types.GPUOffScreen(width, height)
+    except (RuntimeError, SystemError) as problem:
+        raise errors.AlphaloomError("no_graphics", f"The graphics card cannot draw the view: {problem}.") from None
     try:
         with _map_hidden(context, space):
             view, window = Matrix(frame.view), Matrix(frame.window)
@@ -167,13 +172,16 @@ def _drawn(
 def _map_hidden(context: bpy.types.Context, space: bpy.types.SpaceView3D) -> Iterator[None]:
     """The view without overlays, and without cards."""
     overlays, owner = space.overlay.show_overlays, cards.collection(context.scene)
-    hidden = owner.hide_viewport
+    hidden, selected = owner.hide_viewport, context.selected_objects
     space.overlay.show_overlays, owner.hide_viewport = False, True
     context.view_layer.update()
     try:
         yield
     finally:
         space.overlay.show_overlays, owner.hide_viewport = overlays, hidden
+        context.view_layer.update()
+        for item in selected:  # what is hidden is not selected any more
+            item.select_set(True)
 
 
 # -- to the broker ----------------------------------------------------------------------------------------
@@ -199,10 +207,9 @@ def _put(node: model.Node, field: str, blob: str) -> str:
     if field == "source" and node.task == "txt2img":
         changed["task"] = "img2img"
     session.put(replace(node, **changed))
-    if field == "depth":
-        return "" if node.settings.control else "The depth map is there; name a ControlNet that it shall guide."
-    linked = bool(session.mirror.map.parents(node.id, "image"))
-    return "The view is the source, but the parent by the image link goes before it." if linked else ""
+    if field == "source" and session.mirror.map.parents(node.id, "image"):
+        return "The view is the source, but the parent by the image link goes before it."
+    return ""
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
     python -m addon.headless map.json --out DIR                 with the bpy module
     blender --command alphaloom map.json --out DIR              with Blender and the extension installed
+    … --frames 1 24 --node ID                                   also a node's picture for each frame, in DIR/frames
 
 `map.json` holds {"title", "nodes": [...], "links": [...]} with the fields of docs/protocol.md; a node's `source`,
 `mask` and `depth` may name picture files beside it.
@@ -22,7 +23,8 @@ from pathlib import Path
 import bpy
 
 from . import register as register_addon
-from . import pictures, stage
+from . import batching, pictures, stage
+from . import scene as cards
 from .session import session
 from .core.shared import address, check, errors, graph, model, wire
 
@@ -39,8 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--blend", type=Path, help="add the map to this .blend's scene; what is in it stays as it is")
     parser.add_argument("--eeg", type=float, default=0, metavar="SECONDS", help="wait so long for EEG, and fail without it")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for all pictures")
+    parser.add_argument("--frames", type=int, nargs=2, metavar=("A", "B"), help="also --node over these frames, in OUT/frames")
+    parser.add_argument("--node", help="the node of --frames")
     parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), metavar=("W", "H"))
     options = parser.parse_args(arguments)
+    if (options.frames is None) != (options.node is None):
+        parser.error("--frames and --node belong together")
     try:
         _run(options)
     except errors.AlphaloomError as error:
@@ -76,6 +82,8 @@ def _run(options: argparse.Namespace) -> None:
         raise errors.AlphaloomError("bad_map", f"The broker does not take {min(missing)!r}: {_refusal()}")
 
     _generate(list(wanted.nodes), options.timeout)
+    if options.frames:
+        _make_frames(options.node, *options.frames, options.out.resolve() / "frames", bool(options.eeg), options.timeout)
     print("rendering", file=sys.stderr, flush=True)
     stage.render(options.out / "mindmap.png", title, *options.size)
     bpy.ops.wm.save_as_mainfile(filepath=str(options.out.resolve() / "mindmap.blend"), compress=True)
@@ -157,6 +165,19 @@ def _generate(nodes: list[str], timeout: float) -> None:
         raise errors.AlphaloomError("no_picture", f"{len(failed)} of {len(mine)} pictures failed: {failed[0]}")
     # The picture itself travels right behind the news that it is done.
     _wait(lambda: all(pictures.shown_blob(job.node) == job.picture for job in ended.values()), 10, _refusal)
+
+
+def _make_frames(node: str, first: int, last: int, folder: Path, eeg: bool, timeout: float) -> None:
+    """A node over frames; with EEG each as the EEG is then, without it by the card's F-curves."""
+    card = cards.find("card", node)
+    if card is None:
+        raise errors.AlphaloomError("unknown_node", f"No node {node!r} is on the map.", node=node)
+    batching.begin(card, batching.Wanted(first, last, 1, str(folder), node, eeg, keyframed=True, overwrite=True))
+    _wait(lambda: not batching.is_running(), timeout, lambda: f"Within {timeout:g} s: {batching.line()}. {_refusal()}")
+    print(batching.line(), file=sys.stderr, flush=True)
+    assert batching.current is not None
+    if batching.current.failed or batching.current.problem:
+        raise errors.AlphaloomError("no_picture", batching.line())
 
 
 def _refusal() -> str:

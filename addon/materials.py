@@ -63,11 +63,12 @@ def _image_name(mark: str, node_id: str) -> str:
 
 
 def new_image(mark: str, node_id: str, size: tuple[int, int] = (8, 8)) -> bpy.types.Image:
-    left = next((i for i in bpy.data.images if i.get(_LEFT) == node_id), None) if mark == PICTURE else None
-    made = left or bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)
-    made.pop(_LEFT, None)
-    made[mark] = node_id
-    return made
+    image = bpy.data.images.get(_image_name(mark, node_id))
+    if image is None or image.get(_LEFT) != node_id:
+        image = bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)
+    image.pop(_LEFT, None)
+    image[mark] = node_id
+    return image
 
 
 def new_of_mask(node_id: str) -> bpy.types.Material:

@@ -22,8 +22,8 @@ from .viewpoint import Viewpoint
 NAME = "Alphaloom Projection"
 _MARK = "alphaloom_projection"
 """On a material: the UV map that was made for it, whose attribute it goes by."""
-MOST_LOOKS = 200_000
-"""Lines of sight for one mesh; one with more faces is taken for unhidden."""
+MOST_LOOKS = 100_000
+"""Lines of sight for one mesh, a second's worth; one with more corners in the frame is taken for unhidden."""
 _NEAR = 1e-3
 """How much nearer, as a part of the way, something must be to hide a face."""
 _INNER = 0.8
@@ -145,24 +145,39 @@ def _unhidden(
     asked: Array,
     slack: float,
 ) -> Array:
-    """Those of the `asked` faces whose middle, or one of whose corners, is seen."""
-    seen = asked.copy()
+    """Those of the `asked` faces whose middle is seen, or one of whose corners; or of which only other parts are in the
+    picture."""
     if faces.totals[asked].sum() > MOST_LOOKS:
-        return seen
-    for face in np.flatnonzero(asked):
-        corners = faces.points[faces.corners[faces.starts[face] : faces.starts[face] + faces.totals[face]]]
-        centre = faces.centres[face]
-        goals = np.vstack([centre, centre + _INNER * (corners - centre)])
-        places = viewpoint.project(goals)
-        inside = ((places[:, :2] >= 0) & (places[:, :2] <= places[:, 2:])).all(1)
-        u, v = (places[inside, :2] / places[inside, 2:]).T
-        starts, ways = viewpoint.rays(u, v)
-        far = np.linalg.norm(goals[inside] - starts, axis=1) * (1 - _NEAR) - slack
-        seen[face] = not inside.any() or any(
-            (hit := sight.look(scene, depsgraph, start, way)) is None or np.linalg.norm(np.array(hit) - start) >= least
-            for start, way, least in zip(starts, ways, far, strict=True)
-        )
-    return seen
+        return asked
+    owners = np.repeat(np.arange(len(asked)), faces.totals)
+    inside, seen = np.zeros(len(asked), bool), np.zeros(len(asked), bool)
+
+    def look(owner: Array, goals: Array) -> None:
+        is_inside, is_seen = _in_sight(scene, depsgraph, viewpoint, goals, slack)
+        np.logical_or.at(inside, owner, is_inside)
+        np.logical_or.at(seen, owner, is_seen)
+
+    look(np.flatnonzero(asked), faces.centres[asked])
+    left = (asked & ~seen)[owners]
+    centres = faces.centres[owners[left]]
+    look(owners[left], centres + _INNER * (faces.points[faces.corners[left]] - centres))
+    return asked & (seen | ~inside)
+
+
+def _in_sight(
+    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, viewpoint: Viewpoint, goals: Array, slack: float
+) -> tuple[Array, Array]:
+    """Which of some places (n, 3) are in the picture, and which of those are seen."""
+    places = viewpoint.project(goals)
+    inside = ((places[:, :2] >= 0) & (places[:, :2] <= places[:, 2:])).all(1)
+    u, v = (places[inside, :2] / places[inside, 2:]).T
+    starts, ways = viewpoint.rays(u, v)
+    least = np.linalg.norm(goals[inside] - starts, axis=1) * (1 - _NEAR) - slack
+    hits = (sight.look(scene, depsgraph, start, way) for start, way in zip(starts, ways, strict=True))
+    far = np.array([[np.inf] * 3 if hit is None else hit for hit in hits]).reshape(-1, 3)
+    seen = inside.copy()
+    seen[inside] = np.linalg.norm(far - starts, axis=1) >= least
+    return inside, seen
 
 
 # -- what is put on the mesh ------------------------------------------------------------------------------
@@ -175,17 +190,26 @@ def put(lit: Lit, image: bpy.types.Image, words: str) -> None:
     slot = _slot_to_use_again(mesh, used, chosen)
     layer = mesh.materials[slot][_MARK] if slot is not None else _free_name(mesh)
     _write(mesh, layer, lit.faces, lit.places)
-    material = _material(image, words, layer)
     if slot is None:
         if not mesh.materials:
             mesh.materials.append(None)  # or faces without a material would have this one
-        mesh.materials.append(material)
+        mesh.materials.append(_material(image, words, layer))
         slot = len(mesh.materials) - 1
-    else:
-        mesh.materials[slot] = material
+    elif not _change(mesh.materials[slot], image):
+        mesh.materials[slot] = _material(image, words, layer)
     used[chosen] = slot
     mesh.polygons.foreach_set("material_index", used)
     mesh.update()
+
+
+def _change(material: bpy.types.Material, image: bpy.types.Image) -> bool:
+    """Another picture in an earlier projection's material, which keeps what the artist has made of it; unless other meshes
+    have it, too."""
+    texture = material.node_tree.nodes.get(NAME) if material.users == 1 else None
+    if texture is None:
+        return False
+    texture.image = image
+    return True
 
 
 def _slot_to_use_again(mesh: bpy.types.Mesh, used: Array, chosen: Array) -> int | None:
@@ -236,7 +260,7 @@ def _material(image: bpy.types.Image, words: str, layer: str) -> bpy.types.Mater
     places.attribute_name = _exact(layer)
     inverse.operation, divided.operation = "DIVIDE", "SCALE"
     inverse.inputs[0].default_value = 1.0
-    texture.image, texture.extension = image, "EXTEND"
+    texture.name, texture.image, texture.extension = NAME, image, "EXTEND"
     links = tree.links
     links.new(places.outputs["Vector"], parts.inputs[0])
     links.new(parts.outputs["Z"], inverse.inputs[1])

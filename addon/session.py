@@ -198,7 +198,7 @@ class Session:
             self._arrive()
             return
         self._show(changed, before)
-        if isinstance(message, m.Picture):
+        if isinstance(message, m.Picture) and message.node:  # without one it is a listener's
             node = self.mirror.map.nodes.get(message.node)
             if message.job or (node is not None and node.picture == message.blob):  # fetched, it may be an old one
                 self._calm.take(message)

@@ -18,8 +18,8 @@ PROJECTORS = [
     ("VIEW", "View", "The 3D view as it is now, fitted to the picture's proportions"),
 ]
 FRAMES = [
-    ("SCENE", "Scene", "The scene's frame range"),
-    ("TYPED", "Typed", "A range of one's own"),
+    ("SCENE", "Scene Range", "The scene's frame range"),
+    ("TYPED", "Custom Range", "A range of one's own"),
 ]
 
 

@@ -112,6 +112,8 @@ class ALPHALOOM_PT_view(Sidebar, bpy.types.Panel):
                 row = layout.row()
                 row.label(text=label, icon="CHECKMARK")
                 row.operator("alphaloom.clear_guidance", text="", icon="X", emboss=False).picture = name
+        if node is not None and node.depth is not None and not card.alphaloom.control:
+            paragraph(layout, context, "Name a ControlNet for the depth map to guide", "INFO")
         layout.prop(card.alphaloom, "control", placeholder="None")
         if card.alphaloom.control:
             layout.prop(card.alphaloom, "control_strength")

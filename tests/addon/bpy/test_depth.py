@@ -34,11 +34,9 @@ def wall(y: float, size: float = 100, **place: float) -> bpy.types.Object:
 def depth_map(ticks: Callable[..., None]) -> np.ndarray:
     """What the broker has as the node's depth map, (rows, columns), 0..1 from the top row down."""
     bpy.context.view_layer.objects.active = card()
-    before = session.mirror.map.nodes["n"].depth
     assert bpy.ops.alphaloom.take_depth() == {"FINISHED"}
-    ticks(lambda: guidance.said and not guidance.current and settled())
+    ticks(lambda: session.mirror.map.nodes["n"].depth is not None and settled())
     blob = session.mirror.map.nodes["n"].depth
-    assert blob != before, guidance.said
     found: list[bytes] = []
     session.ask("GET", f"/v1/blobs/{blob}", found.append)
     ticks(lambda: bool(found))
@@ -108,6 +106,14 @@ def test_where_nothing_is_in_sight_it_is_said_and_the_node_stays(node: model.Nod
     bpy.ops.alphaloom.take_depth()
     ticks(lambda: guidance.said.startswith("Nothing is in sight"))
     assert guidance.current is None and session.mirror.map.nodes["n"] == node
+
+
+def test_another_file_ends_it(node: model.Node, camera: bpy.types.Object, ticks) -> None:
+    wall(10)
+    guidance.begin_depth(bpy.context, node, "CAMERA")
+    bpy.ops.wm.read_homefile(use_empty=True)
+    ticks(lambda: "another scene" in guidance.said)
+    assert guidance.current is None and not session.chores
 
 
 def test_a_node_that_is_gone_and_another_scene_are_said(node: model.Node, camera: bpy.types.Object, ticks) -> None:

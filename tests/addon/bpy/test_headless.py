@@ -47,3 +47,13 @@ def test_no_eeg_is_one_line_with_what_the_broker_says(programs, a_map: str, tmp_
     broker = programs.broker(tmp_path / "data")
     line = failure(capsys, a_map, "--out", str(tmp_path), "--broker", broker, "--eeg", "0.5")
     assert "No EEG" in line and "off" in line
+
+
+def test_a_node_is_made_over_frames(programs, a_map: str, tmp_path: Path, capsys) -> None:
+    broker = programs.broker(tmp_path / "data")
+    programs.noop_edge(broker)
+    out = tmp_path / "out"
+    asked = [a_map, "--out", str(out), "--broker", broker, "--size", "64", "36", "--frames", "3", "5", "--node"]
+    assert "No node 'k'" in failure(capsys, *asked, "k")
+    assert headless.main([*asked, "n"]) == 0
+    assert sorted(file.name for file in (out / "frames").iterdir()) == [f"n_000{frame}.png" for frame in (3, 4, 5)]

@@ -133,8 +133,14 @@ def test_faces_behind_the_camera_or_outside_its_frame_are_left_alone(camera: bpy
 def test_a_second_projection_covers_the_first_and_takes_its_place(camera: bpy.types.Object) -> None:
     floor = plane("floor", 7.5)
     floor.data.uv_layers.active.name = "own"
-    for _ in range(3):
-        project(floor)
+    project(floor)
+    floor.data.materials[1].node_tree.nodes["Principled BSDF"].inputs["Roughness"].default_value = 0.125
+    for follow in (True, False):
+        project(floor, follow=follow)
+    nodes = floor.data.materials[1].node_tree.nodes
+    assert nodes["Principled BSDF"].inputs["Roughness"].default_value == 0.125  # as the artist has left it
+    (texture,) = [node for node in nodes if node.type == "TEX_IMAGE"]
+    assert not texture.image.get("alphaloom") and with_picture(floor) == [0]
     assert len(floor.data.materials) == 2 and [layer.name for layer in floor.data.uv_layers] == ["own", "Alphaloom Projection"]
     assert floor.data.uv_layers.active.name == "own"
 
