@@ -1,20 +1,20 @@
 """The Blender extension: a mind map of prompts as cards in the viewport, made into pictures by a broker.
 
 `core` knows the broker and not Blender; `scene`, `pictures` and `stage` know Blender and not the broker; `session` brings
-them together, `hands` what the artist does with Blender's own tools; `driving` and `bake` let EEG move anything; `properties`
-and `panels` are what the artist sees; `headless` runs without a window.
+them together, `hands` what the artist does with Blender's own tools; `driving` and `bake` let EEG move anything; `properties`,
+`eeg_fields`, `plot` and `panels` are what the artist sees; `headless` runs without a window.
 """
 
 
 def register() -> None:
-    from . import driving, headless, panels, properties, session
+    from . import driving, eeg_fields, headless, panels, plot, properties, session
 
-    for part in (properties, panels, driving, session, headless):
+    for part in (properties, eeg_fields, panels, driving, session, plot, headless):
         part.register()
 
 
 def unregister() -> None:
-    from . import driving, headless, panels, properties, session
+    from . import driving, eeg_fields, headless, panels, plot, properties, session, tone
 
-    for part in (headless, session, driving, panels, properties):
+    for part in (headless, plot, session, tone, driving, panels, eeg_fields, properties):
         part.unregister()

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import bpy
 
-from . import driving, pictures
+from . import driving, pictures, tone
 from . import scene as cards
 from .core.calm import Back, Calm
 from .core.connection import Answer, Connection
+from .core.eeg import Eeg
 from .hands import Hands
 from .core.mirror import Mirror
 from .core.shared import MAX_TEXT_BYTES, check, edits, errors, model, wire
@@ -43,6 +44,7 @@ class Session:
         """Blobs that were asked for, by node."""
         self._calm = Calm()
         self._receiving = False
+        self.eeg = Eeg(self.ask)
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
@@ -51,6 +53,7 @@ class Session:
         self.mirror = Mirror()
         self.hands, self._fetched = Hands(self._send), {}
         self._calm = Calm()
+        self.eeg = Eeg(self.ask)
         for edit in self.connection.outbox.edits():
             self.mirror.begin(edit)
 
@@ -67,6 +70,11 @@ class Session:
             self._receive(inbox.popleft())
         for change in self._calm.due(time.monotonic()):
             _put(change)
+        if self.connection.state == "online" and self.mirror.loaded:
+            self.eeg.tick(time.monotonic(), self.connection.send)
+        if self.eeg.calibration.eyes_may_open:
+            self.eeg.calibration.eyes_may_open = False
+            tone.play()
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
@@ -150,6 +158,7 @@ class Session:
             self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
         before = self.mirror.map
         changed = self.mirror.apply(message)
+        self.eeg.hear(message, time.monotonic())
         if isinstance(message, m.Snapshot):
             self._fetched = {}  # what was asked for before is not answered any more
             self._arrive()
@@ -284,6 +293,8 @@ def _redraw_panels() -> None:
             mirror.progress,
             mirror.pulling,
             mirror.places,
+            mirror.performers,
+            mirror.sham,
             mirror.frame and int(mirror.frame.time),  # bars of features: once a second
         )
     )

@@ -45,7 +45,7 @@ class Calibration:
         self.eyes_may_open = False
         """Set when eyes that were closed may open: who hears of it takes it back."""
         self._ask, self._asked_at, self._waits = ask, -math.inf, False
-        self._told_at = 0.0
+        self._told_at = self._whole = 0.0
 
     @property
     def runs(self) -> bool:
@@ -54,6 +54,10 @@ class Calibration:
     def left(self) -> float:
         """Seconds until the next step."""
         return max(0.0, self.report.seconds - (time.monotonic() - self._told_at))
+
+    def done(self) -> float:
+        """How much of this step is over, 0..1."""
+        return 1 - self.left() / self._whole if self._whole else 0.0
 
     def begin(self, performer: int, seconds: float) -> None:
         self._say("POST", PATH, json.dumps({"performer": performer, "seconds": seconds}).encode())
@@ -89,6 +93,8 @@ class Calibration:
             self.report, self.problem = Report(self.report.performer), report.message
         else:
             self.report, self.problem = report, ""
+        if self.report.step != before:
+            self._whole = self.report.seconds
         if before == "closed" and self.report.step != "closed":
             self.eyes_may_open = True
 

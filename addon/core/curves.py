@@ -14,6 +14,7 @@ from .history import SECONDS, Curve
 
 SIDE = 256
 """Pixels of the square picture."""
+SWATCH = 32
 COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 """By lane; as many lanes as there are."""
 _BACK, _GRID, _UNSURE = (29, 29, 29), (58, 58, 58), (110, 110, 110)
@@ -36,9 +37,11 @@ def picture(curves: Sequence[Curve]) -> np.ndarray:
     return pixels.view(np.int32).ravel()
 
 
-def swatch(colour: tuple[int, int, int], side: int = 16) -> np.ndarray:
-    """(side * side,) of one colour, for the legend."""
-    return np.full((side, side, 4), (*colour, 255), np.uint8).view(np.int32).ravel()
+def swatch(colour: tuple[int, int, int]) -> np.ndarray:
+    """(SWATCH * SWATCH,) of one colour, for the legend."""
+    pixels = np.zeros((SWATCH, SWATCH, 4), np.uint8)
+    pixels[SWATCH // 4 : -SWATCH // 4, SWATCH // 8 : -SWATCH // 8] = (*colour, 255)
+    return pixels.view(np.int32).ravel()
 
 
 def _draw(lane: np.ndarray, curve: Curve, colour: tuple[int, int, int]) -> None:
@@ -51,7 +54,9 @@ def _draw(lane: np.ndarray, curve: Curve, colour: tuple[int, int, int]) -> None:
     before = np.where(np.roll(there, 1), np.roll(heights, 1), heights)
     before[0] = heights[0]
     low, high = np.minimum(heights, before), np.maximum(heights, before)
-    rows = np.arange(tall, dtype=np.float32)[:, None]
+    touched = slice(max(0, int(low[there].min() - _WIDE)), int(high[there].max() + _WIDE) + 1)
+    lane = lane[touched]
+    rows = np.arange(tall, dtype=np.float32)[touched, None]
     cover = np.clip(_WIDE - np.maximum(low - rows, rows - high), 0, 1) * there
     for channel in range(3):
         ink = np.where(sure, colour[channel], _UNSURE[channel]).astype(np.float32)
