@@ -126,7 +126,7 @@ class Guided:
             raise AlphaloomError("no_stream", f"{stream}: the stream came back with other channels. Begin anew.")
         if now - self._heard > self._silent_s:
             raise AlphaloomError("no_stream", f"{stream}: the stream has no clean signal. See: python -m signals view")
-        if self._begun < 0 and frames:
+        if self._begun < 0 and any(frame.features or self.step != "waiting" for frame in frames):
             self._begun = now
         if self._parts and self._parts[0][2]:
             self.count += len(frames)

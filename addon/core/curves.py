@@ -17,7 +17,7 @@ SIDE = 256
 SWATCH = 32
 COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 """By lane; as many lanes as there are."""
-_BACK, _GRID, _UNSURE = (29, 29, 29), (58, 58, 58), (110, 110, 110)
+_BACK, _GRID, _USUAL, _UNSURE = (29, 29, 29), (58, 58, 58), (96, 96, 96), (110, 110, 110)
 _GAP_S = 0.6
 """Frames that are further apart are not joined."""
 _WIDE = 1.5
@@ -46,7 +46,7 @@ def swatch(colour: tuple[int, int, int]) -> np.ndarray:
 
 def _draw(lane: np.ndarray, curve: Curve, colour: tuple[int, int, int]) -> None:
     tall = len(lane)
-    lane[tall // 2, ::4, :3] = _GRID
+    lane[tall // 2, ::4, :3] = _USUAL
     lane[0, :, :3] = _GRID
     heights, sure, there = _columns(curve, tall)
     if not there.any():

@@ -151,7 +151,8 @@ class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
         column = layout.column()
         column.alert = frame.signal == "lost"
         paragraph(column, context, words, icon)
-        self._draw_plot(context, frame)
+        if not session.eeg.calibration.runs:  # who sees the curves tries to move them, and that is no rest
+            self._draw_plot(context, frame)
 
     def _draw_plot(self, context: bpy.types.Context, frame: model.Frame) -> None:
         layout, fields = self.layout, context.window_manager.alphaloom_eeg
