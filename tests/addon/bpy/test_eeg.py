@@ -1,4 +1,4 @@
-"""EEG in Blender's sidebar: what is heard, the patch, the calibration; against a real broker, where it matters a real stream."""
+"""EEG in the sidebar: what is heard, the patch, the calibration; with a real broker and, where it matters, a real stream."""
 
 import bpy
 import pytest
