@@ -78,6 +78,12 @@ def _features(self: Any, context: bpy.types.Context, text: str) -> Iterator[str]
     return (name for name in (*sorted(heard), *(name for name in FEATURES if name not in heard)) if text.lower() in name)
 
 
+def _performer_chosen(self: Any, context: bpy.types.Context) -> None:
+    """A baseline is somebody's: see how it is with this one."""
+    if session.connection.state == "online" and not session.eeg.calibration.runs:
+        session.eeg.calibration.look(self.performer)
+
+
 def _targets(self: Any, context: bpy.types.Context, text: str) -> Iterator[str]:
     return (name for name in TARGETS if text.lower() in name)
 
@@ -91,6 +97,7 @@ class AlphaloomEeg(bpy.types.PropertyGroup):
         default=1,
         min=1,
         max=MOST_PERFORMERS,
+        update=_performer_chosen,
     )
     shown: EnumProperty(
         name="Features",

@@ -116,6 +116,7 @@ class ALPHALOOM_PT_patch(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         plot.seen()
         layout, eeg = self.layout, session.eeg
+        layout.enabled = session.connection.state != "offline"  # while it is looked for, what is turned waits
         amounts = context.window_manager.alphaloom_amounts
         layout.menu("ALPHALOOM_MT_presets", text=eeg.patch_name.title() or "Presets", icon="PRESET")
         several = len(session.mirror.performers) > 1 or any(rule.performer > 1 for rule in eeg.patch.rules)

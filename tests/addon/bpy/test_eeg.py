@@ -85,7 +85,6 @@ def test_a_preset_is_chosen_by_name_and_an_unknown_one_is_said(online: str, tick
 
 
 def test_idle_rules_are_said_where_they_stand_and_not_as_an_error(played, ticks) -> None:
-    fields().feature, fields().target = "synchrony", "blend"
     session.eeg._take_report(
         b'{"sham": {"recording": ""}, "patch": {"name": "x", "warnings": ["Rule 2 is idle: there is no performer 2."]}}'
     )
