@@ -2,20 +2,30 @@
 
 `core` knows the broker and not Blender; `scene`, `pictures` and `stage` know Blender and not the broker; `session` brings
 them together, `hands` what the artist does with Blender's own tools; `driving` and `bake` let EEG move anything; `giving`,
-`projecting` and `batching` take pictures out of the map, `guidance` the scene into it (both by `viewpoint`); `properties` and
-`panels` are what the artist sees; `headless` runs without a window.
+`projecting` and `batching` take pictures out of the map, `guidance` the scene into it (both by `viewpoint`); `properties`,
+`eeg_fields`, `plot` and `panels` are what the artist sees; `headless` runs without a window.
 """
+
+from types import ModuleType
+
+
+def _parts() -> tuple[ModuleType, ...]:
+    """What Blender is told of, each after what it needs."""
+    from . import (
+        driving, eeg_fields, gallery, headless, history, masks, models, panels, plot, properties, session, sources, thumbnails,
+    )  # fmt: skip
+
+    return (
+        properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, session, plot,
+        headless,
+    )  # fmt: skip
 
 
 def register() -> None:
-    from . import driving, gallery, headless, history, masks, models, panels, properties, session, sources, thumbnails
-
-    for part in (properties, panels, driving, thumbnails, history, gallery, models, sources, masks, session, headless):
+    for part in _parts():
         part.register()
 
 
 def unregister() -> None:
-    from . import driving, gallery, headless, history, masks, models, panels, properties, session, sources, thumbnails
-
-    for part in (headless, session, masks, sources, models, gallery, history, thumbnails, driving, panels, properties):
+    for part in reversed(_parts()):
         part.unregister()

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import bpy
 
-from . import driving, pictures
+from . import driving, pictures, tone
 from . import scene as cards
 from .core.calm import Back, Calm
 from .core.connection import Answer, Connection
+from .core.eeg import Eeg
 from .hands import Hands
 from .core.mirror import Mirror
 from .core.shared import MAX_TEXT_BYTES, check, edits, errors, model, wire
@@ -48,11 +49,12 @@ class Session:
         self.chores: list[Callable[[float], bool | None]] = []
         """What other modules do a little of at each tick, until the time that they are given; True: it is done."""
         self.listeners: list[Callable[[object], None]] = []
-        """Who else hears what the broker says."""
+        """Who else hears what the broker says, while Blender renders, too: they leave its data alone."""
         self.ended: list[Callable[[], None]] = []
         """Called when the connection is closed: what was asked is not answered any more."""
         self.news = 0
         """Grows when something else that panels say has changed."""
+        self.eeg = Eeg(self.ask)
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
@@ -63,6 +65,7 @@ class Session:
         self.mirror = Mirror()
         self.hands, self._fetched = Hands(self._send), {}
         self._calm = Calm()
+        self.eeg = Eeg(self.ask)
         for edit in self.connection.outbox.edits():
             self.mirror.begin(edit)
 
@@ -71,6 +74,7 @@ class Session:
         for forget in self.ended:
             forget()
         driving.hear(None)
+        tone.silence()
 
     def tick(self, budget: float = BUDGET_S) -> None:
         """Step the connection, then bring the scene up to date for at most about `budget` seconds."""
@@ -93,6 +97,11 @@ class Session:
                 self.chores.append(chore)
             if time.perf_counter() > end:
                 break  # at the next tick the others come first
+        if self.connection.state == "online" and self.mirror.loaded:
+            self.eeg.tick(time.monotonic(), self.connection.send)
+        if self.eeg.calibration.eyes_may_open:
+            self.eeg.calibration.eyes_may_open = False
+            tone.play()
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
@@ -180,6 +189,7 @@ class Session:
             if isinstance(message, Answer):
                 inbox.append(message)
             else:
+                self._tell(message)
                 self.mirror.apply(message)
                 self._is_behind = self.mirror.loaded
 
@@ -189,8 +199,7 @@ class Session:
             return
         if isinstance(message, m.Snapshot) and self.mirror.loaded:
             self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
-        for listener in tuple(self.listeners):
-            listener(message)
+        self._tell(message)
         before = self.mirror.map
         changed = self.mirror.apply(message)
         if isinstance(message, m.Snapshot):
@@ -214,6 +223,12 @@ class Session:
             driving.hear(self.mirror.frame)
         elif isinstance(message, m.Progress | m.Pulling) and message.job in self.mirror.jobs:
             self._caption(self.mirror.jobs[message.job].node)
+
+    def _tell(self, message: object) -> None:
+        """Those who only listen, and change no scene."""
+        for listener in tuple(self.listeners):
+            listener(message)
+        self.eeg.hear(message, time.monotonic())
 
     def _arrive(self) -> None:
         """The scene may be of another day, or another map: make it this one."""
@@ -332,6 +347,8 @@ def _redraw_panels() -> None:
             mirror.pulling,
             mirror.places,
             session.news,
+            mirror.performers,
+            mirror.sham,
             mirror.frame and int(mirror.frame.time),  # bars of features: once a second
         )
     )

@@ -20,8 +20,8 @@ from protocol import VERSION
 from signals import patch_files, units
 from signals.patch_files import Patch
 
-from . import house
-from .api import access, blobs, bundles, described, eeg, jobs, models, problems, rooms, system, webui
+from . import calibrations, house
+from .api import access, baseline, blobs, bundles, described, eeg, jobs, models, problems, rooms, system, webui
 from .api.gate import Gate
 from .api.socket import Door
 from .asking import Limits
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     or a list of models that cannot be used."""
     chosen = patch_files.load(settings.patch) if settings.patch else None
     listening = eeg_options(settings)
-    ears = Ears(listening) if listening else None
+    ears = Ears(listening, settings.data / calibrations.FOLDER) if listening else None
     entries = models.load(settings.models)
     store = Store(settings.data, settings.database, serving=True, max_pixels=settings.max_pixels)
     auth = Auth(store, settings.is_open, settings.failed_tokens)
@@ -74,8 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings, app.state.auth = settings, auth
     app.state.models = entries
+    app.state.seats = ears.seats if ears else []
     problems.install(app)
-    for module in (rooms, bundles, jobs, models, blobs, eeg, system, webui):
+    for module in (rooms, bundles, jobs, models, blobs, eeg, baseline, system, webui):
         app.include_router(module.router)
     app.router.routes.append(WebSocketRoute("/v1/ws", Door(settings)))
     described.describe(app, auth.is_open)

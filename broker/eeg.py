@@ -20,6 +20,7 @@ from protocol.errors import AlphaloomError
 from protocol.model import Event, Frame
 from signals import patch_files
 
+from .calibrations import Seat
 from .duet import Duet
 from .hub import Hub
 
@@ -55,9 +56,10 @@ class EegOptions:
 
 
 class Ears:
-    """Everything that listens. Raises AlphaloomError for what was named and cannot be used."""
+    """Everything that listens; baselines are kept in the folder `kept`. Raises AlphaloomError for what was named and cannot
+    be used."""
 
-    def __init__(self, options: EegOptions):
+    def __init__(self, options: EegOptions, kept: Path):
         # Here and not above: a broker without EEG needs neither liblsl nor MNE.
         from signals.baseline import Baseline
         from signals.engine import Engine, Options
@@ -73,7 +75,9 @@ class Ears:
         )
         self._queries = [Query.parse(query or None) for query in queries]
         loaded = [Baseline.load(file) for file in options.baselines]
-        self._baselines = loaded + [None] * (len(queries) - len(loaded))
+        baselines = loaded + [None] * (len(queries) - len(loaded))
+        self.seats = [Seat(number, kept, self._options, given) for number, given in enumerate(baselines, 1)]
+        """The performers', in their order."""
         self._markers = [Query.parse(query) for query in options.markers]
         self._cues: deque[Event] = deque(maxlen=MAX_CUES)
         self._duet = Duet() if len(queries) > 1 else None
@@ -83,7 +87,7 @@ class Ears:
 
             self._recording = Recording(options.sham)
             try:
-                self._sham = Engine(self._recording.format, self._options, self._baselines[0])
+                self._sham = Engine(self._recording.format, self._options, baselines[0])
             except AlphaloomError as error:
                 if error.code != "wrong_baseline":
                     raise
@@ -127,13 +131,15 @@ class Ears:
     def _listen(self, number: int) -> None:
         from signals.listen import Listener
 
-        listener = Listener(self._queries[number - 1], self._options, self._baselines[number - 1])
+        seat = self.seats[number - 1]
+        listener = Listener(self._queries[number - 1], self._options, recall=seat.recall)
         duet = self._duet if number <= 2 else None
         known: Any = None
         engine: Engine | None = None
         try:
             while not self._stop.is_set():
                 frames = listener.poll(POLL_S)
+                seat.follow(listener, frames)
                 if duet and listener.engine and listener.engine is not engine:
                     engine = listener.engine
                     duet.join(number, engine)

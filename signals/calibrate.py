@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -17,12 +18,16 @@ from .engine import Engine, Options
 from .listen import Listener
 from .stream import StreamFormat
 
-_INSTRUCTIONS: dict[Phase, str] = {
+_INSTRUCTIONS: dict[str, str] = {
     "open": "Eyes open. Look at one point, sit still, let the jaw hang loose.",
     "closed": "Now close your eyes. A sound tells you when it is over.",
 }
 SETTLE_S = 3.0
 """After each instruction, what a person does first does not count."""
+SILENT_S = 10.0
+"""For so long there may be no clean signal."""
+
+Step = Literal["waiting", "open", "closed", "computing"]
 
 
 class Calibration:
@@ -69,49 +74,96 @@ class Calibration:
         return frames, densities, engine
 
 
-def guide(listener: Listener, say: Callable[[str], None], seconds: float = PHASE_S, timeout: float = 10.0) -> Baseline:
+class Guided:
+    """Leads through both phases: samples and frames go in, `step` is what a person shall do now. No streams; is told the time.
+
+    From `waiting`, while the stream settles, to `computing`, when `result` can make the baseline.
+    """
+
+    def __init__(self, seconds: float = PHASE_S, options: Options | None = None, silent_s: float = SILENT_S):
+        self.count = 0
+        """The frames of this phase that count."""
+        self._seconds, self._options, self._silent_s = seconds, options, max(silent_s, 5.0)
+        phases = [(phase, *part) for phase in PHASES for part in ((SETTLE_S, False), (seconds, True))]
+        self._parts: list[tuple[Step, float, bool]] = [("waiting", SETTLE_S, False), *phases]
+        """Each with its seconds, and whether it counts."""
+        self._begun = self._heard = -1.0
+        self._clean = 0
+        self._gathered: Calibration | None = None
+        self._format: StreamFormat | None = None
+        self._is_another = False
+
+    @property
+    def step(self) -> Step:
+        return self._parts[0][0] if self._parts else "computing"
+
+    @property
+    def clean(self) -> float | None:
+        """The share of this phase that is clean so far; None before it counts."""
+        return self._clean / self.count if self.count else None
+
+    def left(self, now: float) -> float:
+        """Seconds until the next step."""
+        seconds = sum(part[1] for part in self._parts if part[0] == self.step)
+        return max(0.0, seconds - (now - self._begun if self._begun >= 0 else 0.0))
+
+    def take(self, format: StreamFormat, times: np.ndarray, values: np.ndarray) -> None:
+        """A chunk of samples, as a Listener's `on_samples` has it."""
+        if self._gathered is None or self._format is None:
+            self._gathered, self._format = Calibration(format, self._options), format
+        self._is_another = self._is_another or format.channels != self._format.channels
+        step, _, counts = self._parts[0] if self._parts else ("computing", 0.0, False)
+        if counts and not self._is_another and (step == "open" or step == "closed"):
+            self._gathered.push(step, times, values)
+
+    def follow(self, frames: list[Frame], now: float, stream: str) -> None:
+        """Frames that have come by `now`, in seconds of a clock that is never set back.
+
+        Raises AlphaloomError `no_stream` when for too long there is none with signal, or the stream has become another.
+        """
+        self._heard = now if self._heard < 0 or any(frame.features for frame in frames) else self._heard
+        if self._is_another:
+            raise AlphaloomError("no_stream", f"{stream}: the stream came back with other channels. Begin anew.")
+        if now - self._heard > self._silent_s:
+            raise AlphaloomError("no_stream", f"{stream}: the stream has no clean signal. See: python -m signals view")
+        if self._begun < 0 and any(frame.features or self.step != "waiting" for frame in frames):
+            self._begun = now
+        if self._parts and self._parts[0][2]:
+            self.count += len(frames)
+            self._clean += sum(frame.signal == "good" for frame in frames)
+        if self._parts and self._begun >= 0 and now - self._begun >= self._parts[0][1]:
+            del self._parts[0]
+            self._begun = -1.0
+            self.count = self._clean = 0
+
+    def result(self) -> Baseline:
+        """Takes seconds. Raises AlphaloomError `baseline_not_clean`."""
+        assert self._gathered
+        return self._gathered.result(self._seconds)
+
+
+def guide(listener: Listener, say: Callable[[str], None], seconds: float = PHASE_S, timeout: float = SILENT_S) -> Baseline:
     """Lead a person through both phases, `seconds` each. `say` gets every instruction, and what is seen meanwhile.
 
     Raises AlphaloomError `no_stream` when nothing is heard for `timeout` seconds, and `baseline_not_clean`.
     """
-    gathered: Calibration | None = None
-    now: Phase | None = None
-
-    def take(format: StreamFormat, times: np.ndarray, values: np.ndarray) -> None:
-        nonlocal gathered
-        gathered = gathered or Calibration(format, listener.options)
-        if now:
-            gathered.push(now, times, values)
-
-    listener.on_samples = take
-    for _ in _frames(listener, SETTLE_S, timeout):
-        pass
-    for phase in PHASES:
-        say(_INSTRUCTIONS[phase])
-        for _ in _frames(listener, SETTLE_S, timeout):
-            pass
-        now = phase
-        count = clean = 0
-        for frame in _frames(listener, seconds, timeout):
-            count, clean = count + 1, clean + (frame.signal == "good")
-            if count % 50 == 0 or count == 20:
-                say(f"  {count / 10:.0f} of {seconds:g} s, {clean / count:.0%} clean")
-        now = None
-    say("\aDone. You may open your eyes.")
-    assert gathered
-    return gathered.result(seconds)
-
-
-def _frames(listener: Listener, seconds: float, timeout: float) -> Iterator[Frame]:
-    """Frames for a while from the first on. Raises `no_stream` when for `timeout` seconds there is none with signal."""
-    begun, heard = 0.0, time.monotonic()
-    while not begun or time.monotonic() - begun < seconds:
-        for frame in listener.poll(0.2):
-            begun = begun or time.monotonic()
-            if frame.features:
-                heard = time.monotonic()
-            yield frame
-        if time.monotonic() - heard > max(timeout, 5.0):
+    guided = Guided(seconds, listener.options, timeout)
+    listener.on_samples = guided.take
+    step, told = guided.step, 0
+    while guided.step != "computing":
+        frames = listener.poll(0.2)
+        try:
+            guided.follow(frames, time.monotonic(), str(listener.query))
+        except AlphaloomError:
             if listener.problem:
-                raise listener.query.missing(timeout)
-            raise AlphaloomError("no_stream", f"{listener.query}: the stream has no clean signal. See: python -m signals view")
+                raise listener.query.missing(timeout) from None
+            raise
+        if guided.step != step:
+            step, told = guided.step, 0
+            if step in _INSTRUCTIONS:
+                say(_INSTRUCTIONS[step])
+        if frames and guided.clean is not None and guided.count // 50 > told:
+            told = guided.count // 50
+            say(f"  {guided.count / listener.options.updates_hz:.0f} of {seconds:g} s, {guided.clean:.0%} clean")
+    say("\aDone. You may open your eyes.")
+    return guided.result()

@@ -29,12 +29,14 @@ AHEAD_S = 5.0
 """Nobody's stamps are so far in the future, but those of another clock."""
 
 OnSamples = Callable[[StreamFormat, np.ndarray, np.ndarray], None]
+Recall = Callable[[StreamFormat], Baseline | None]
 
 
 class Listener:
     """Frames of the stream that `query` means, for as long as `poll` is called. A late or lost stream raises nothing.
 
     `on_samples` gets every pulled chunk: its format, (n,) times on the local LSL clock, (n, channels) in µV.
+    `recall` finds the baseline for a stream's format, where none is given.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Listener:
         options: Options | None = None,
         baseline: Baseline | None = None,
         on_samples: OnSamples | None = None,
+        recall: Recall | None = None,
     ):
         self.query, self.options, self.baseline = query or Query(), options or Options(), baseline
         self.problem = f"looking for the LSL stream {self.query}"
@@ -52,6 +55,7 @@ class Listener:
         self.engine: Engine | None = None
         """Of the stream that was last heard."""
         self.on_samples = on_samples
+        self._recall = recall
         self._inlet: Inlet | None = None
         self._search: pylsl.ContinuousResolver | None = None
         self._heard = self._newest = self._framed = self._since = self._told = 0.0
@@ -70,6 +74,17 @@ class Listener:
         frames = self._pull(timeout) if self._inlet else []
         return frames or self._silence()
 
+    def recalibrate(self) -> None:
+        """Take what `recall` finds now as the baseline of the stream that is heard; its first window takes its time again.
+        Raises AlphaloomError `wrong_baseline`."""
+        if self.engine:
+            self.engine = self._make_engine(self.engine.format)
+            self._framed = pylsl.local_clock() + self.options.window_s
+
+    def _make_engine(self, format: StreamFormat) -> Engine:
+        recalled = self._recall(format) if self._recall else None
+        return Engine(format, self.options, self.baseline or recalled)
+
     def close(self) -> None:
         if self._inlet:
             self._inlet.close()
@@ -86,7 +101,7 @@ class Listener:
         try:
             inlet = Inlet(found[0])
             if self.engine is None or self.engine.format != inlet.format:
-                self.engine = Engine(inlet.format, self.options, self.baseline)
+                self.engine = self._make_engine(inlet.format)
         except AlphaloomError as error:
             self.problem = error.message
             if inlet:
@@ -130,7 +145,7 @@ class Listener:
         except Exception as problem:  # whatever a stream may send, the performance goes on
             log.exception("the analysis of %s failed and begins anew", self._inlet.format.name)
             self.problem = f"The analysis of {self._inlet.format.name!r} failed and begins anew: {problem!r}."
-            self.engine = Engine(self._inlet.format, self.options, self.baseline)
+            self.engine = self._make_engine(self._inlet.format)
             return []
         if frames:
             self._framed, self.problem = now, ""

@@ -22,6 +22,6 @@ np: Any
 try:
     import numpy as np
 
-    Array = np.ndarray
+    Array, HAS_NUMPY = np.ndarray, True
 except ImportError:
-    np, Array = _Missing(), Any
+    np, Array, HAS_NUMPY = _Missing(), Any, False

@@ -32,6 +32,9 @@ class Mirror:
         self.pulling: dict[str, m.Pulling] = {}
         """The model that is fetched for a node's job, by node."""
         self.frame: model.Frame | None = None
+        """The newest of the first performer."""
+        self.frames: dict[str, model.Frame] = {}
+        """Each performer's newest, by stream."""
         self.edges = 0
         self.eeg = ""
         self.performers: tuple[model.Performer, ...] = ()
@@ -53,7 +56,8 @@ class Mirror:
             self._truth = edits.apply(self._truth, message.operation)
             return self._show(_ids(message.operation.changes) | self._end(message.operation.id))
         if isinstance(message, m.Error):
-            self.error = message.message
+            if message.code != "idle_rule":  # is said where the rule stands
+                self.error = message.message
             return self._show(self._end(message.about))
         if isinstance(message, m.Present):
             self._present(message.presence)
@@ -74,7 +78,9 @@ class Mirror:
             if job is not None:
                 self.pulling[job.node] = message
         elif isinstance(message, m.Features):
-            self.frame = message.frame
+            self.frames[message.frame.stream] = message.frame
+            if not self.performers or message.frame.stream == self.performers[0].stream:
+                self.frame = message.frame
         return set()
 
     def _arrive(self, snapshot: m.Snapshot) -> set[str]:

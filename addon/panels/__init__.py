@@ -1,11 +1,13 @@
 """What the artist sees and presses. Operators only call plain functions, so that everything can be tested without a window."""
 
 from . import (
-    batch, connection, eeg, gallery, history, material, models, nodes, preferences, queue, servers, sources, tasks, view,
+    baseline, batch, connection, eeg, gallery, history, material, models, nodes, patch, preferences, queue, servers, sources,
+    tasks, view,
 )  # fmt: skip
 
 _PARTS = (
-    preferences, connection, servers, nodes, models, sources, history, gallery, queue, eeg, tasks, material, view, batch,
+    preferences, connection, servers, nodes, models, sources, history, gallery, queue, eeg, baseline, patch, tasks, material,
+    view, batch,
 )  # fmt: skip
 """A panel comes after the one that it is in."""
 

@@ -1,22 +1,28 @@
-"""EEG in the sidebar: what comes, and a recording baked to keyframes."""
+"""EEG in the sidebar: who performs, what comes and how good it is; a recording baked to keyframes."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
 
-
-from .. import bake, driving
-from ..core import recording
+from .. import bake, driving, plot
+from ..core import curves, recording
 from ..core.arrays import Array, np
+from ..eeg_fields import FEATURES
 from ..session import session
-from ..core.shared import errors
-from .sidebar import Sidebar
+from ..core.shared import errors, model
+from ..core.shared import messages as m
+from .sidebar import Online, Sidebar, paragraph
 
-SHOWN = ("calm", "engage", "alpha", "beta", "theta", "asymmetry")
-"""Features of the panel, of those that there are."""
+POOR, FAIR = 0.5, 0.8
+"""A channel's quality below which it does not count, and below which it could be better."""
+QUIET_S = 1.0
+"""A frame whose newest sample is older says that nothing comes."""
+UNIT_PX, MARGIN, WIDEST = 20.0, 3.5, 16.0
+"""Of the plot: pixels of an icon of scale 1; what the sidebar has beside it, and the largest, in such icons."""
 
 
 def split_path(text: str) -> tuple[str, int]:
@@ -70,6 +76,56 @@ class ALPHALOOM_OT_bake(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class ALPHALOOM_OT_sham(Online, bpy.types.Operator):
+    """Let the recording that the broker was given drive the pictures instead of the live signal, or no longer: does your brain matter?"""  # noqa: E501 - a tooltip
+
+    bl_idname = "alphaloom.sham"
+    bl_label = "Sham"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if not session.eeg.recording:
+            cls.poll_message_set("The broker was given no recording: start it with --sham FILE")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.connection.send(m.SetSham(not session.mirror.sham))
+        return {"FINISHED"}
+
+
+def performer(context: bpy.types.Context) -> model.Performer | None:
+    """Whose signal is shown: the chosen one's or, where there is none, the first's."""
+    found = session.mirror.performers
+    chosen = context.window_manager.alphaloom_eeg.performer
+    return found[chosen - 1] if chosen <= len(found) else found[0] if found else None
+
+
+def shown(wanted: Iterable[str], features: Iterable[str]) -> tuple[str, ...]:
+    """The features to show, in the order of all, of those that come: `asymmetry` is called after its channels."""
+    by_name = {name.partition(".")[0]: name for name in sorted(features, key=lambda name: "." in name, reverse=True)}
+    wanted = set(wanted)
+    return tuple(by_name[name] for name in FEATURES if name in wanted and name in by_name)[: len(curves.COLOURS)]
+
+
+def state_of(frame: model.Frame) -> tuple[str, str]:
+    """A sentence and an icon."""
+    if frame.signal == "good":
+        return "The signal is good", "CHECKMARK"
+    if frame.signal == "held":
+        return "The signal is poor: what it moves is held", "PAUSE"
+    if frame.age > QUIET_S:
+        return f"Nothing has come for {frame.age:.0f} s: look at the headset and its program", "CANCEL"
+    return "The signal is lost: all goes back to neutral", "CANCEL"
+
+
+def by_quality(frame: model.Frame) -> list[tuple[str, float]]:
+    """Channels and their quality, the worst first."""
+    return sorted(frame.quality.items(), key=lambda one: one[1])
+
+
 class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_eeg"
     bl_label = "EEG"
@@ -77,27 +133,123 @@ class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, frame = self.layout, session.mirror.frame
+        layout, mirror, fields = self.layout, session.mirror, context.window_manager.alphaloom_eeg
+        who = performer(context)
+        if who is None or session.connection.state != "online":
+            paragraph(layout, context, f"No EEG: {mirror.eeg}" if mirror.loaded else "Connect to a broker first", "RNDCURVE")
+            return
+        if len(mirror.performers) > 1:
+            layout.prop(fields, "performer")
+        layout.label(text=f"{who.stream}, {who.rate:.0f} Hz", icon="USER")
+        if session.eeg.recording:
+            layout.operator("alphaloom.sham", text=f"Sham: {session.eeg.recording}", icon="FILE_MOVIE", depress=mirror.sham)
+        frame = mirror.frames.get(who.stream)
         if frame is None:
-            layout.label(text=session.mirror.eeg or "No EEG", icon="RNDCURVE")
-        else:
-            column = layout.column(align=True)
-            column.active = frame.signal == "good"
-            for name in (name for name in SHOWN if name in frame.features):
-                place = driving.place(frame.features[name])
-                if place is None:
-                    column.progress(text=f"{name} (no baseline)", factor=driving.NEUTRAL)
-                else:
-                    column.progress(text=name, factor=place)
-        fields = context.scene.alphaloom
-        box = layout.box()
-        box.label(text="Recording to Keyframes", icon="KEYFRAME_HLT")
+            layout.label(text="The first window takes its time", icon="SORTTIME")
+            return
+        words, icon = state_of(frame)
+        column = layout.column()
+        column.alert = frame.signal == "lost"
+        paragraph(column, context, words, icon)
+        if not session.eeg.calibration.runs:  # who sees the curves tries to move them, and that is no rest
+            self._draw_plot(context, frame)
+
+    def _draw_plot(self, context: bpy.types.Context, frame: model.Frame) -> None:
+        layout, fields = self.layout, context.window_manager.alphaloom_eeg
+        names = shown(fields.shown, session.eeg.histories[frame.stream].names())
+        wide = context.region.width / (UNIT_PX * context.preferences.system.ui_scale) - MARGIN
+        layout.template_icon(plot.icon(frame.stream, names), scale=min(max(wide, 5.0), WIDEST))
+        column = layout.column(align=True)
+        column.active = frame.signal == "good"
+        for number, name in enumerate(names):
+            row = column.row(align=True)
+            row.label(text="", icon_value=plot.swatch(number))
+            place = driving.place(frame.features[name]) if name in frame.features else None
+            text = name if place is not None else f"{name} (no baseline)" if name in frame.features else f"{name} (not now)"
+            row.progress(text=text, factor=driving.NEUTRAL if place is None else place)
+        row = layout.row()
+        row.label(text="The last 30 s; dotted: as usual")
+        row.popover("ALPHALOOM_PT_shown", text="", icon="DOWNARROW_HLT")
+
+
+class ALPHALOOM_PT_shown(bpy.types.Panel):
+    """Which features the plot shows"""
+
+    bl_idname = "ALPHALOOM_PT_shown"
+    bl_label = "Features"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "HEADER"
+    bl_options = {"INSTANCED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.label(text="Features")
+        self.layout.column(align=True).prop(context.window_manager.alphaloom_eeg, "shown")
+
+
+class ALPHALOOM_PT_channels(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_channels"
+    bl_label = "Channels"
+    bl_parent_id = "ALPHALOOM_PT_eeg"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        who = performer(context)
+        return who is not None and who.stream in session.mirror.frames
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        """Beside the name, so that it is seen while the panel is closed."""
+        found = by_quality(session.mirror.frames[performer(context).stream])
+        poor = [name for name, quality in found if quality < POOR]
+        if poor:
+            self.layout.label(text=", ".join(poor[:2]) + ("…" if len(poor) > 2 else ""), icon="ERROR")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        for name, quality in by_quality(session.mirror.frames[performer(context).stream]):
+            words = "poor" if quality < POOR else "fair" if quality < FAIR else "good"
+            column.progress(text=f"{name}: {words}", factor=quality)
+
+
+class ALPHALOOM_PT_missing(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_missing"
+    bl_label = "Not Available"
+    bl_parent_id = "ALPHALOOM_PT_eeg"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        who = performer(context)
+        return who is not None and bool(who.missing)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for name, reason in performer(context).missing.items():
+            paragraph(self.layout, context, f"{name}: {reason}", "DOT")
+
+
+class ALPHALOOM_PT_bake(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_bake"
+    bl_label = "Recording to Keyframes"
+    bl_parent_id = "ALPHALOOM_PT_eeg"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 10
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, fields = self.layout, context.scene.alphaloom
         for name, hint in (("recording", "Folder"), ("feature", "calm"), ("baked_path", "location[2]")):
-            box.prop(fields, name, placeholder=hint)
-        box.prop(fields, "baked_values")
-        box.operator("alphaloom.bake")
+            layout.prop(fields, name, placeholder=hint)
+        layout.prop(fields, "baked_values")
+        layout.operator("alphaloom.bake", icon="KEYFRAME_HLT")
 
 
-_CLASSES = (ALPHALOOM_OT_bake, ALPHALOOM_PT_eeg)
+_CLASSES = (
+    ALPHALOOM_OT_bake,
+    ALPHALOOM_OT_sham,
+    ALPHALOOM_PT_shown,
+    ALPHALOOM_PT_eeg,
+    ALPHALOOM_PT_channels,
+    ALPHALOOM_PT_missing,
+    ALPHALOOM_PT_bake,
+)
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi import Path as PathParam
 
 from protocol.errors import AlphaloomError
-from protocol.model import Frame, Performer
+from protocol.model import Frame, Performer, Rule
 from signals import patch_files
 
+from ..hub import Hub
 from . import problems
 from .access import Editor, TheHub, Viewer, answer
 
@@ -91,9 +94,36 @@ async def get_patch(who: Viewer, hub: TheHub) -> Response:
 async def put_patch(request: Request, who: Editor, hub: TheHub) -> Response:
     """Play another patch, a TOML file as docs/patch.md says; a wrong one is refused, and the old one goes on."""
     new = patch_files.parse(patch_files.text(await request.body(), "patch"), "patch")
+    return await _play(hub, new)
+
+
+async def _play(hub: Hub, new: patch_files.Patch) -> Response:
     warnings = hub.stage.set_patch(new)
     await hub.settled()
     return answer(Taken, Taken(new.name, len(new.rules), tuple(warnings)))
+
+
+@dataclass(frozen=True)
+class Preset:
+    name: str
+    description: str
+    rules: tuple[Rule, ...]
+
+
+@router.get("/patches", response_model=list[Preset])
+async def list_patches(who: Viewer) -> Response:
+    """The presets."""
+    found = await asyncio.to_thread(lambda: [patch_files.load(name) for name in patch_files.presets()])
+    return answer(list[Preset], [Preset(patch.name, patch.description, patch.rules) for patch in found])
+
+
+@router.post("/patches/{name}/play", response_model=Taken, responses=problems.declared(404))
+async def play_preset(name: Annotated[str, PathParam(max_length=100)], who: Editor, hub: TheHub) -> Response:
+    """Play a preset."""
+    presets = await asyncio.to_thread(patch_files.presets)
+    if name not in presets:  # a file's path is no preset's name
+        raise AlphaloomError("unknown_patch", f"No preset is called {name!r}. Presets: {', '.join(presets)}.", name=name)
+    return await _play(hub, await asyncio.to_thread(patch_files.load, name))
 
 
 @router.get("/eeg", response_model=EegReport)

@@ -28,12 +28,13 @@ _STATUS = {
     403: ("forbidden", "bad_role", "foreign_origin", "not_yours"),
     404: (
         *("not_found", "unknown_room", "unknown_node", "unknown_link", "unknown_job", "unknown_blob", "unknown_edge"),
-        "no_picture",
+        *("no_picture", "unknown_performer", "no_baseline", "unknown_patch"),
     ),
     405: ("method_not_allowed",),
     409: (
         *("room_exists", "job_exists", "main_room", "not_deleted", "nothing_to_undo", "nothing_to_redo", "job_state"),
         *("map_full", "too_many_rooms", "no_sham", "cycle", "too_many_parents", "interrupted"),
+        "calibrating",
     ),
     410: ("operations_forgotten",),
     413: ("message_too_large", "edit_too_large"),

@@ -140,3 +140,20 @@ def test_frames_status_and_errors_are_kept() -> None:
     here.apply(m.Error("x", "that went wrong"))
     assert (here.frame, here.edges, here.eeg, here.error) == (frame, 2, "MyHeadset", "that went wrong")
     assert here.performers == (performer,) and here.sham
+
+
+def test_each_performers_newest_frame_is_kept_and_the_firsts_by_itself() -> None:
+    here = mirror()
+    first, second = (Frame(1.0, {}, stream) for stream in ("one", "two"))
+    here.apply(m.Features(second))
+    assert here.frame is second  # nobody has said who performs
+    here.apply(m.Status(0, "", (Performer("one", 256.0, {}), Performer("two", 256.0, {}))))
+    here.apply(m.Features(first))
+    here.apply(m.Features(second))
+    assert here.frame is first and here.frames == {"one": first, "two": second}
+
+
+def test_an_idle_rule_is_no_error() -> None:
+    here = mirror()
+    here.apply(m.Error("idle_rule", "Rule 1 is idle: why"))
+    assert here.error == ""

@@ -1,6 +1,8 @@
 """The patch, the sham and what is heard, over HTTP."""
 
 import time
+from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 from eeg import frame
@@ -26,6 +28,25 @@ async def test_the_patch_that_plays_is_a_file_that_can_be_sent_back(broker: Serv
         assert (await peer.hear(m.SetPatch)).rules == patch_files.load("storm").rules
     assert answer.status_code == 200 and answer.json()["name"] == "storm"
     assert (await broker.http.get("/v1/patch")).text == storm
+
+
+async def test_presets_are_listed_and_played_by_name(broker: Served) -> None:
+    presets = (await broker.http.get("/v1/patches")).json()
+    assert [preset["name"] for preset in presets] == patch_files.presets()
+    assert all(preset["description"] and preset["rules"] for preset in presets)
+    answer = await broker.http.post("/v1/patches/storm/play")
+    assert answer.status_code == 200 and answer.json()["name"] == "storm"
+    assert broker.hub.player.patch == patch_files.load("storm")
+
+
+async def test_a_preset_that_is_none_is_refused_and_no_file_is_read_for_it(broker: Served, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(patch_files.dump(patch_files.load("storm")))
+    for name in ("hurricane", "mine.toml", quote(str(mine), safe="")):
+        answer = await broker.http.post(f"/v1/patches/{name}/play")
+        assert answer.status_code == 404, name
+    assert problem(await broker.http.post("/v1/patches/hurricane/play")) == (404, "unknown_patch")
+    assert broker.hub.player.patch.name == patch_files.DEFAULT
 
 
 async def test_a_patch_that_is_none_is_refused_and_the_old_one_plays_on(broker: Served) -> None:
