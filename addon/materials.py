@@ -14,6 +14,8 @@ import bpy
 
 PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
 """Marks of a node's image and of the image of its preview."""
+GONE = "Alphaloom Gone"
+"""What was laid aside until the next save: the mark of materials and images, the kind of objects, the name of all."""
 _WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
 
 
@@ -22,6 +24,17 @@ def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
     material = picture.material_slots[0].material if picture is not None and picture.material_slots else None
     owned = [material] if material is not None and material.get(PICTURE) == node_id else []
     return owned + [found for mark in (PICTURE, PREVIEW) if (found := image(mark, node_id)) is not None]
+
+
+def lay_aside(owned: list[bpy.types.ID]) -> None:
+    for each in owned:
+        for mark in (PICTURE, PREVIEW):
+            each.pop(mark, None)
+        each[GONE], each.name = True, GONE
+
+
+def laid_aside() -> list[bpy.types.ID]:
+    return [each for kind in (bpy.data.materials, bpy.data.images) for each in kind if each.get(GONE)]
 
 
 def image(mark: str, node_id: str) -> bpy.types.Image | None:

@@ -192,23 +192,31 @@ class Session:
         try:
             with cards.at_once() if len(ids) > FEW else contextlib.nullcontext():
                 gone = {ident for ident in ids & there if ident not in now.nodes and ident not in now.links}
-                cards.remove(gone)
+                (cards.remove if len(gone) > FEW else cards.lay_aside)(gone)
                 there -= gone
-                for ident in sorted(ids & now.nodes.keys()):  # Blender keeps names in order: a third of the time of any order
+                self._make_new(scene, ids - there)
+                for ident in ids & now.nodes.keys():
                     self._show_node(scene, before.nodes.get(ident), now.nodes[ident])
                 for link in now.links.values():
                     if not ids.isdisjoint((link.id, link.parent, link.child)):
-                        cards.put_link(scene, link, new=link.id not in there)
+                        cards.put_link(scene, link)
                         there.add(link.id)
         finally:
             self._receiving = False
+
+    def _make_new(self, scene: bpy.types.Scene, ids: set[str]) -> None:
+        """All at once: it takes a fraction of the time that one by one does."""
+        known = self.mirror.map
+        links = [known.links[ident] for ident in ids & known.links.keys()]
+        drawn = [link for link in links if link.parent in known.nodes and link.child in known.nodes]
+        cards.make(scene, ids & known.nodes.keys(), drawn)
 
     def _show_node(self, scene: bpy.types.Scene, before: model.Node | None, node: model.Node) -> None:
         is_new = node.id not in self.hands.there
         changed = edits.fields(node) if before is None or is_new else edits.difference(before, node)
         if not changed:
             return
-        card = cards.put_card(scene, node, "x" in changed or "y" in changed, is_new)
+        card = cards.put_card(scene, node, "x" in changed or "y" in changed)
         self.hands.there.add(node.id)
         card.alphaloom.take(node, changed)
         self._caption(node.id)
@@ -298,8 +306,9 @@ def _redraw_panels() -> None:
 
 @bpy.app.handlers.persistent
 def _before_saving(*_: object) -> None:
-    """A file has finished pictures only; the next preview comes in a moment."""
+    """A file has finished pictures only, the next preview comes in a moment; and nothing that is gone."""
     pictures.hide_previews()
+    cards.purge()
 
 
 @bpy.app.handlers.persistent
