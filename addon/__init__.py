@@ -7,14 +7,14 @@ and `panels` are what the artist sees; `headless` runs without a window.
 
 
 def register() -> None:
-    from . import driving, headless, panels, properties, session
+    from . import driving, headless, overlay, panels, properties, session
 
-    for part in (properties, panels, driving, session, headless):
+    for part in (properties, panels, driving, session, overlay, headless):
         part.register()
 
 
 def unregister() -> None:
-    from . import driving, headless, panels, properties, session
+    from . import driving, headless, overlay, panels, properties, session
 
-    for part in (headless, session, driving, panels, properties):
+    for part in (headless, overlay, session, driving, panels, properties):
         part.unregister()

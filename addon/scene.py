@@ -206,6 +206,18 @@ def standing(wanted: Iterable[str] = ()) -> tuple[dict[str, tuple[float, float]]
     return places, copies
 
 
+def bodies() -> dict[str, bpy.types.Object]:
+    """The cards that are in our collection, by node: for many it is faster than to find each."""
+    owners = [owner for owner in _collections() if not owner.alphaloom_holds_parts]
+    return {item.alphaloom.ident: item for owner in owners for item in owner.objects if item.alphaloom.kind == "card"}
+
+
+def selected() -> tuple[str, ...]:
+    """The nodes whose cards are selected."""
+    items = bpy.context.view_layer.objects.selected
+    return tuple(sorted({item.alphaloom.ident for item in items if item.alphaloom.kind == "card"}))
+
+
 def adopt(item: bpy.types.Object, ident: str) -> None:
     """Make a duplicate of a card the card of a node of its own."""
     item.alphaloom.ident = ident

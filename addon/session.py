@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import bpy
 
-from . import driving, pictures
+from . import driving, overlay, pictures
 from . import scene as cards
 from .core.calm import Back, Calm
 from .core.connection import Answer, Connection
@@ -29,6 +29,8 @@ BUDGET_S = 0.004
 INTERVAL_S = 1 / 60
 FEW = 8
 """Changes at once that are looked up one by one."""
+MOST_SELECTED = 1000
+"""Nodes that the broker is told."""
 LOOK_S = 0.2
 """Between two looks at what the artist has changed."""
 
@@ -43,6 +45,8 @@ class Session:
         """Blobs that were asked for, by node."""
         self._calm = Calm()
         self._receiving = False
+        self._selected: tuple[str, ...] = ()
+        """What the others were told."""
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
@@ -70,6 +74,15 @@ class Session:
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
+            self._tell_selection()
+            overlay.look(self.mirror if self.connection.state == "online" else Mirror(), self.connection.client)
+
+    def _tell_selection(self) -> None:
+        selected = tuple(ident for ident in cards.selected() if ident in self.mirror.map.nodes)
+        selected = selected[:MOST_SELECTED]
+        if selected != self._selected and self.connection.state == "online":
+            self._selected = selected
+            self.connection.send(m.Select(selected))
 
     # -- what the artist asks --
 
@@ -151,6 +164,7 @@ class Session:
         before = self.mirror.map
         changed = self.mirror.apply(message)
         if isinstance(message, m.Snapshot):
+            self._selected = ()  # whoever has just come has selected nothing
             self._fetched = {}  # what was asked for before is not answered any more
             self._arrive()
             return
@@ -292,6 +306,7 @@ def _redraw_panels() -> None:
             mirror.progress,
             mirror.pulling,
             mirror.places,
+            overlay.changes,
             mirror.frame and int(mirror.frame.time),  # bars of features: once a second
         )
     )
