@@ -58,5 +58,5 @@ def test_a_bar_is_as_long_as_the_share_of_the_job_that_is_done() -> None:
 
 
 def test_of_two_jobs_of_a_node_the_one_that_runs_counts() -> None:
-    known = mirror(m.JobChanged(Job("j", "n", "running", 1)), m.Progress("j", 1, 2), m.JobChanged(Job("k", "n", "queued")))
+    known = mirror(m.JobChanged(Job("k", "n", "queued")), m.JobChanged(Job("j", "n", "running", 1)), m.Progress("j", 1, 2))
     assert marks.marks(known, "own")["n"] == marks.Mark(share=0.5, runs=True)
