@@ -14,7 +14,7 @@ from .core import layout
 from .session import session
 
 FROM_THE_FRONT = Quaternion((math.sqrt(0.5), math.sqrt(0.5), 0, 0))
-AIR = 1.1
+AIR = 1.2
 """How much more than the cards is shown."""
 
 

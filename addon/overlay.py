@@ -32,6 +32,7 @@ LINE, AIR = 3.0, 0.06
 BAR, BELOW = 0.07, 0.05
 """A bar's height, and how far it is below the card, in metres."""
 BEHIND, DONE, WAITING = (0.05, 0.06, 0.08, 0.9), (0.35, 0.75, 1.0, 1.0), (0.45, 0.48, 0.55, 0.9)
+MAX_NAME = 24
 MOST = 100
 """Cards that are marked."""
 FONT = 0
@@ -75,7 +76,7 @@ def drawing(wanted: dict[str, Mark]) -> Drawing:
         corner = _rectangle(card.matrix_world, AIR * len(mark.people))[3]
         for turn, (person, colour) in enumerate(mark.people):
             outlines.append(((*colour, 1.0), _rectangle(card.matrix_world, AIR * (turn + 1))))
-            names.append(((*colour, 1.0), corner, turn, person))
+            names.append(((*colour, 1.0), corner, turn, cards.shortened(person, MAX_NAME)))
         if mark.share is not None:
             plates += _bar(card.matrix_world, mark)
     return Drawing(tuple(outlines), tuple(plates), tuple(names))
