@@ -3,7 +3,7 @@
 `core` knows the broker and not Blender; `scene`, `pictures` and `stage` know Blender and not the broker; `session` brings
 them together, `hands` what the artist does with Blender's own tools; `driving` and `bake` let EEG move anything; `giving`,
 `projecting` and `batching` take pictures out of the map, `guidance` the scene into it (both by `viewpoint`); `properties`,
-`eeg_fields`, `plot` and `panels` are what the artist sees; `headless` runs without a window.
+`eeg_fields`, `plot`, `overlay` and `panels` are what the artist sees; `headless` runs without a window.
 """
 
 from types import ModuleType
@@ -12,12 +12,13 @@ from types import ModuleType
 def _parts() -> tuple[ModuleType, ...]:
     """What Blender is told of, each after what it needs."""
     from . import (
-        driving, eeg_fields, gallery, headless, history, masks, models, panels, plot, properties, session, sources, thumbnails,
+        driving, eeg_fields, gallery, headless, history, masks, models, overlay, panels, plot, properties, session, sources,
+        thumbnails,
     )  # fmt: skip
 
     return (
-        properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, session, plot,
-        headless,
+        properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, session, overlay,
+        plot, headless,
     )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ BLOB = "alphaloom_blob"
 """On a node's image: the blob that it shows."""
 _LEFT = "alphaloom_left"
 """On an image that a deleted node has left to the artist's materials: that node, should it come back."""
+GONE = "Alphaloom Gone"
+"""What was laid aside until the next save: the mark of materials and images, the kind of objects, the name of all."""
 _WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
 
 
@@ -45,10 +47,20 @@ def _is_left(image: bpy.types.Image, node_id: str, owned: list[bpy.types.Materia
     return True
 
 
-def release(image: bpy.types.Image) -> None:
+def release(owned: bpy.types.Image | bpy.types.Material) -> None:
     """It is the artist's."""
     for mark in (*_IMAGES, BLOB, _LEFT):
-        image.pop(mark, None)
+        owned.pop(mark, None)
+
+
+def lay_aside(owned: list[bpy.types.ID]) -> None:
+    for each in owned:
+        release(each)
+        each[GONE], each.name = True, GONE
+
+
+def laid_aside() -> list[bpy.types.ID]:
+    return [each for kind in (bpy.data.materials, bpy.data.images) for each in kind if each.get(GONE)]
 
 
 def image(mark: str, node_id: str) -> bpy.types.Image | None:

@@ -4,7 +4,11 @@ Design notes
 - Everything that is made here carries its node's or link's id; nothing without one is ever touched.
 - Nothing is held between calls: undo and file loading replace objects, so they are found each time, by name and id.
 - A card is one selectable body; picture, label and caption are its children and follow it when it is moved.
-- Cards are copies of a pattern that is in no scene: copying is cheaper than making, and nobody changes the pattern.
+- Cards are made after a pattern that is in no scene, so that nobody changes it: what can be shared is shared, the rest copied.
+- Blender keeps objects in the order of their names, and compares a new one with hundreds that are before it: to make the last
+  first takes half the time.
+- To delete an object Blender looks through all that is there. A few are laid aside instead: in no scene, with no id, and gone
+  with the next save.
 """
 
 from __future__ import annotations
@@ -15,26 +19,18 @@ from collections.abc import Collection, Iterable, Iterator
 
 import bpy
 
-from . import materials
+from . import materials, patterns
 from .core.shared import model
+from .patterns import DEPTH, FRONT, LABEL_HEIGHT, LINK_COLOURS, PICTURE, UNIT
 
-UNIT = 2.0  # metres in a card's width
-FRONT = -1.5  # metres: where cards stand in depth, clear of what most scenes have at the origin
-DEPTH = 0.08
-PICTURE = 1.84
-LABEL_HEIGHT = 0.54
-CORNER = 0.09
-LINK_COLOURS = {"prompt": (0.1, 0.4, 1.0), "image": (1.0, 0.3, 0.04), "blend": (0.55, 0.16, 1.0)}
+__all__ = ["FRONT", "LINK_COLOURS"]  # others ask for them here
+
 PARTS = ("picture", "label", "caption")
-_TEXTS = {"label": (0.15, 0.22, (0.9, 0.93, 1.0)), "caption": (0.1, 0.535, (0.5, 0.58, 0.72))}
-"""Size, how far below the picture, and colour."""
-
-_PATTERN = "Alphaloom Pattern"
+LAST_FIRST = ("picture", "link", "label", "card", "caption")
+"""All kinds of objects, against the order of their names."""
 
 _index: dict[tuple[str, str], bpy.types.Object] | None = None
-_patterns: list[bpy.types.Object] = []
-_link_patterns: dict[str, bpy.types.Curve] = {}
-"""All three only hold within `at_once`."""
+"""Only holds within `at_once`."""
 
 
 def collection(scene: bpy.types.Scene, parts: bool = False) -> bpy.types.Collection:
@@ -74,11 +70,10 @@ def at_once() -> Iterator[None]:
         return
     _index = {(item.alphaloom.kind, item.alphaloom.ident): item for item in _objects()}
     try:
-        yield
+        with patterns.kept():
+            yield
     finally:
         _index = None
-        _patterns.clear()
-        _link_patterns.clear()
 
 
 def find(kind: str, ident: str) -> bpy.types.Object | None:
@@ -102,14 +97,14 @@ def _belongs(item: bpy.types.Object, kind: str, ident: str) -> bool:
 # -- cards ------------------------------------------------------------------------------------------------
 
 
-def put_card(scene: bpy.types.Scene, node: model.Node, move: bool = True, new: bool = False) -> bpy.types.Object:
-    """Make a node's card, or bring it up to date; without `move` one that is there stays where it stands. `new`: nothing
-    of it is there."""
-    card = None if new else find("card", node.id)
-    if card is None:
-        move = True
+def put_card(scene: bpy.types.Scene, node: model.Node, move: bool = True) -> bpy.types.Object:
+    """Make a node's card, or bring it up to date; without `move` one that is there stays where it stands."""
+    card = find("card", node.id)
+    move = move or card is None
     if card is None or any(find(kind, node.id) is None for kind in PARTS):
-        card = _make_card(scene, node, card, new)
+        remove((node.id,), but=card)  # what was left of one
+        make(scene, (node.id,), (), but=() if card is None else ("card",))  # a duplicate has a body already
+        card = find("card", node.id)
     label = find("label", node.id)
     place = (node.x * UNIT, card.location.y, node.y * UNIT)
     if move and tuple(round(v, 4) for v in card.location) != tuple(round(v, 4) for v in place):
@@ -127,15 +122,52 @@ def write_caption(node: model.Node, state: str) -> None:
 
 def remove(idents: Collection[str], but: bpy.types.Object | None = None) -> None:
     """Delete everything that was made for these nodes and links, `but` one object."""
-    items = []
-    for ident in idents:
-        items += [item for kind in ("card", "link", "mask", *PARTS) if (item := find(kind, ident)) is not None and item != but]
-    data = {item.data for item in items}
+    items = [item for ident in idents for item in _all_of(ident) if item != but]
     owned = [each for ident in idents for each in materials.of(ident, find("picture", ident))]
     if _index is not None:
         for item in items:
             del _index[item.alphaloom.kind, item.alphaloom.ident]
-    bpy.data.batch_remove(items)
+    _delete(items, owned)
+
+
+def lay_aside(idents: Collection[str]) -> None:
+    """The same for a few, in a fraction of the time: out of the scene and found no more, deleted by `purge`."""
+    owners = _collections()
+    for ident in idents:
+        items = _all_of(ident)
+        picture = next((item for item in items if item.alphaloom.kind == "picture"), None)
+        materials.lay_aside(materials.of(ident, picture) if picture is not None else [])
+        for item in items:
+            for owner in owners:
+                if item.name in owner.objects:
+                    owner.objects.unlink(item)
+            for owner in item.users_collection if item.users else ():  # where the artist has put it
+                owner.objects.unlink(item)
+            if _index is not None:
+                del _index[item.alphaloom.kind, ident]
+            item.alphaloom.ident = item.alphaloom.kind = item.name = materials.GONE
+
+
+def purge() -> None:
+    """Delete what was laid aside."""
+    _delete([item for item in bpy.data.objects if item.alphaloom.kind == materials.GONE], materials.laid_aside())
+
+
+def _all_of(ident: str) -> list[bpy.types.Object]:
+    """All objects of a node or a link."""
+    link = find("link", ident) if _index is not None else bpy.data.objects.get(_name("link", ident))
+    if link is not None and _belongs(link, "link", ident):
+        return [link]
+    mask = bpy.data.objects.get(_name("mask", ident))  # few have one: it is not searched for
+    found = [item for kind in ("card", *PARTS) if (item := find(kind, ident)) is not None]
+    found += [mask] if mask is not None and _belongs(mask, "mask", ident) else []
+    return found or [item for item in (find("link", ident),) if item is not None]
+
+
+def _delete(items: list[bpy.types.Object], owned: list[bpy.types.ID]) -> None:
+    data = {item.data for item in items}
+    if items:
+        bpy.data.batch_remove(items)
     bpy.data.batch_remove([*owned, *(each for each in data if each is not None and each.users == 0)])
 
 
@@ -176,77 +208,54 @@ def standing(wanted: Iterable[str] = ()) -> tuple[dict[str, tuple[float, float]]
     return places, copies
 
 
+def bodies() -> dict[str, bpy.types.Object]:
+    """The cards that are in our collection, by node: for many it is faster than to find each."""
+    owners = [owner for owner in _collections() if not owner.alphaloom_holds_parts]
+    return {item.alphaloom.ident: item for owner in owners for item in owner.objects if item.alphaloom.kind == "card"}
+
+
+def selected() -> tuple[str, ...]:
+    """The nodes whose cards are selected."""
+    items = bpy.context.view_layer.objects.selected
+    return tuple(sorted({item.alphaloom.ident for item in items if item.alphaloom.kind == "card"}))
+
+
 def adopt(item: bpy.types.Object, ident: str) -> None:
     """Make a duplicate of a card the card of a node of its own."""
     item.alphaloom.ident = ident
     item.name = _name("card", ident)
 
 
-def _make_card(scene: bpy.types.Scene, node: model.Node, body: bpy.types.Object | None, new: bool) -> bpy.types.Object:
-    """A card, or the parts of one that has a body already: a duplicate's, or what was left of one."""
-    if not new:
-        remove((node.id,), but=body)
-    pattern = _pattern()
-    made = [item.copy() for item in (pattern if body is None else pattern[1:])]
-    for text in made[-2:]:
-        text.data = text.data.copy()
-    made = made if body is None else [body, *made]
-    for kind, item in zip(("card", *PARTS), made, strict=True):
-        if item is body:
-            continue
-        item.name, item.use_fake_user = _name(kind, node.id), False
-        item.alphaloom.ident, item.alphaloom.kind = node.id, kind
-        if kind != "card":
-            item.parent = made[0]
+def make(scene: bpy.types.Scene, nodes: Collection[str], links: Collection[model.Link], but: Collection[str] = ()) -> None:
+    """Make cards and links that are not there, all at the origin; of cards no objects of the kinds in `but`."""
+    of_card = patterns.of_card() if nodes else {}
+    by_id = {link.id: link for link in links}
+    keys = [
+        (kind, ident)
+        for kind in LAST_FIRST
+        if kind not in but
+        for ident in sorted(by_id if kind == "link" else nodes, reverse=True)
+    ]
+    # First all data, then all objects, and nothing else between: side by side in memory they are walked through faster.
+    data = [
+        patterns.data(of_card[kind], _name(kind, ident))
+        if kind in of_card
+        else patterns.link(by_id[ident].kind, _name(kind, ident))
+        for kind, ident in keys
+    ]
+    made = {key: bpy.data.objects.new(_name(*key), each) for key, each in zip(keys, data, strict=True)}
+    for (kind, ident), item in made.items():
+        item.alphaloom.ident, item.alphaloom.kind = ident, kind
         collection(scene, kind != "card").objects.link(item)
-        if _index is not None:
-            _index[kind, node.id] = item
-    made[1].material_slots[0].material = materials.without_picture()
-    return made[0]
-
-
-def _pattern() -> list[bpy.types.Object]:
-    """Body, picture, label and caption that all cards are copies of; in no scene, so that nobody changes them."""
-    if _index is not None and _patterns:
-        return _patterns
-    named = [bpy.data.objects.get(f"{_PATTERN} {kind}") for kind in ("card", *PARTS)]
-    found = [item for item in named if item is not None and item.alphaloom.kind == _PATTERN]
-    if len(found) < len(named):
-        found = _first_card()
-        for kind, item in zip(("card", *PARTS), found, strict=True):
-            item.name, item.use_fake_user = f"{_PATTERN} {kind}", True
-            item.alphaloom.ident, item.alphaloom.kind = _PATTERN, _PATTERN  # all that is ours has an id
+        if kind in of_card:
+            item.location, item.rotation_euler = of_card[kind].location, of_card[kind].rotation_euler
+        if kind in PARTS:
+            item.parent = made.get(("card", ident)) or find("card", ident)
+        if kind == "picture":
+            slot = item.material_slots[0]
+            slot.link, slot.material = "OBJECT", materials.without_picture()  # cards share the mesh
     if _index is not None:
-        _patterns.extend(found)
-    return found
-
-
-def _first_card() -> list[bpy.types.Object]:
-    body = bpy.data.objects.new("Alphaloom Card", _rounded_plate(UNIT, UNIT + LABEL_HEIGHT, DEPTH, CORNER))
-    body.location.y = FRONT
-    body.data.materials.append(materials.shared("Alphaloom Card", (0.05, 0.056, 0.08), 0.4))
-
-    picture = bpy.data.objects.new("Alphaloom Picture", bpy.data.meshes.new("Alphaloom Picture"))
-    picture.data.from_pydata([(-0.5, 0, -0.5), (0.5, 0, -0.5), (0.5, 0, 0.5), (-0.5, 0, 0.5)], [], [(0, 1, 2, 3)])
-    corners = picture.data.uv_layers.new().data
-    for loop, uv in zip(corners, ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True):
-        loop.uv = uv
-    picture.data.materials.append(None)
-    picture.material_slots[0].link = "OBJECT"  # cards share the mesh
-    picture.location = (0, -0.002, 0)
-
-    made = [body, picture]
-    for kind, (size, drop, colour) in _TEXTS.items():
-        curve = bpy.data.curves.new(f"Alphaloom {kind.title()}", "FONT")
-        curve.size, curve.align_x = size, "CENTER"
-        curve.space_line = 0.95
-        curve.materials.append(materials.shared(f"Alphaloom {kind.title()}", colour, glow=1.0))
-        text = bpy.data.objects.new(f"Alphaloom {kind.title()}", curve)
-        text.location = (0, -0.006, 0)  # its origin is the card's: else Blender draws a dashed line from one to the other
-        curve.offset_y = -PICTURE / 2 - drop
-        text.rotation_euler.x = math.pi / 2
-        made.append(text)
-    return made
+        _index.update(made)
 
 
 def shape_picture(node: model.Node) -> None:
@@ -255,26 +264,6 @@ def shape_picture(node: model.Node) -> None:
     if picture is not None:
         longest = max(node.settings.width, node.settings.height)
         picture.scale = (PICTURE * node.settings.width / longest, 1, PICTURE * node.settings.height / longest)
-
-
-def _rounded_plate(width: float, height: float, depth: float, corner: float) -> bpy.types.Mesh:
-    """A plate in XZ whose front lies at y = 0; its picture's square is centred on the origin."""
-    steps = 6
-    right, top, bottom = width / 2 - corner, width / 2 - corner, width / 2 - height + corner
-    centres = ((right, top), (-right, top), (-right, bottom), (right, bottom))  # of the corners' arcs
-    outline = []
-    for n, (x, z) in enumerate(centres):
-        for step in range(steps + 1):
-            angle = math.pi / 2 * (n + step / steps)
-            outline.append((x + corner * math.cos(angle), z + corner * math.sin(angle)))
-    count = len(outline)
-    points = [(x, y, z) for y in (0.0, depth) for x, z in outline]
-    front, back = list(range(count))[::-1], list(range(count, 2 * count))
-    sides = [(n, (n + 1) % count, count + (n + 1) % count, count + n) for n in range(count)]
-    mesh = bpy.data.meshes.new("Alphaloom Card")
-    mesh.from_pydata(points, [], [front, back, *sides])
-    mesh.update()
-    return mesh
 
 
 # -- words ------------------------------------------------------------------------------------------------
@@ -307,21 +296,15 @@ def shortened(text: str, most: int) -> str:
 # -- links ------------------------------------------------------------------------------------------------
 
 
-def put_link(scene: bpy.types.Scene, link: model.Link, new: bool = False) -> None:
-    """Draw a link between its two cards, from edge to edge, or bring it up to date. `new`: it is not there."""
+def put_link(scene: bpy.types.Scene, link: model.Link) -> None:
+    """Draw a link between its two cards, from edge to edge, or bring it up to date."""
     parent, child = find("card", link.parent), find("card", link.child)
     if parent is None or child is None:
         return
-    curve = None if new else find("link", link.id)
+    curve = find("link", link.id)
     if curve is None:
-        owner = collection(scene, parts=True)
-        data = _link_pattern(link.kind).copy()
-        data.use_fake_user = False
-        curve = bpy.data.objects.new(_name("link", link.id), data)
-        curve.alphaloom.ident, curve.alphaloom.kind = link.id, "link"
-        owner.objects.link(curve)
-        if _index is not None:
-            _index["link", link.id] = curve
+        make(scene, (), (link,))
+        curve = find("link", link.id)
     start, out = _port(parent, child)
     end, into = _port(child, parent)
     reach = 0.45 * math.dist(start, end)
@@ -331,34 +314,6 @@ def put_link(scene: bpy.types.Scene, link: model.Link, new: bool = False) -> Non
         handle = tuple(p + reach * a for p, a in zip(place, aim, strict=True))
         point.handle_right = handle if point is first else place
         point.handle_left = place if point is first else handle
-
-
-def _link_pattern(kind: str) -> bpy.types.Curve:
-    """What all links of a kind are copies of."""
-    if _index is not None and kind in _link_patterns:
-        return _link_patterns[kind]
-    name = f"{_PATTERN} {kind}"
-    found = bpy.data.curves.get(name)
-    if found is None or not found.get(_PATTERN):
-        found = _first_link(kind)
-        found.name, found[_PATTERN], found.use_fake_user = name, True, True
-    if _index is not None:
-        _link_patterns[kind] = found
-    return found
-
-
-def _first_link(kind: str) -> bpy.types.Curve:
-    data = bpy.data.curves.new("Alphaloom Link", "CURVE")
-    data.dimensions = "3D"
-    data.bevel_depth = 0.028
-    data.bevel_resolution = 3
-    data.resolution_u = 24
-    data.splines.new("BEZIER").bezier_points.add(1)
-    data.materials.append(materials.shared(f"Alphaloom {kind} link", LINK_COLOURS[kind], glow=0.9))
-    for point, radius in zip(data.splines[0].bezier_points, (0.7, 1.3), strict=True):
-        point.handle_left_type = point.handle_right_type = "FREE"
-        point.radius = radius
-    return data
 
 
 Place = tuple[float, float, float]

@@ -5,6 +5,7 @@ python3 scripts/bench.py eeg [--quick] [--json FILE]
 python3 scripts/bench.py broker [--quick] [--json FILE]     or a part of it: broker-jobs, broker-pictures, broker-crowd
 python3 scripts/bench.py edge [--quick] [--json FILE]       or edge-pictures, edge-steps, edge-memory; edge-cuda
 python3 scripts/bench.py live [--quick] [--json FILE]
+python3 scripts/bench.py addon [--quick] [--json FILE]
 python3 scripts/bench.py model [--quick] [--json FILE] [--model FOLDER] [--sheet FILE] [--card]
                                                             or model-autoencoder, -words, -sweeps, -rates, -changes
 """
@@ -18,6 +19,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+import bench_addon
 import bench_broker
 import bench_edge
 import bench_eeg
@@ -101,6 +103,7 @@ BENCHES = {
     "edge-steps": (bench_edge.steps, bench_result.show),
     "edge-memory": (bench_edge.memory, bench_result.show),
     "edge-cuda": (bench_edge.cuda, bench_result.show),
+    "addon": (bench_addon.addon, bench_result.show),
     "live": (bench_live.live, bench_result.show),
     "model": (bench_model.model, bench_result.show),
     **{name: (measure, bench_result.show) for name, measure in bench_model.PARTS.items()},

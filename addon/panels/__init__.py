@@ -1,13 +1,13 @@
 """What the artist sees and presses. Operators only call plain functions, so that everything can be tested without a window."""
 
 from . import (
-    baseline, batch, connection, eeg, gallery, history, material, models, nodes, patch, preferences, queue, servers, sources,
-    tasks, view,
+    arrange, baseline, batch, child, connection, eeg, gallery, history, material, models, nodes, patch, preferences, queue,
+    servers, sources, tasks, view,
 )  # fmt: skip
 
 _PARTS = (
-    preferences, connection, servers, nodes, models, sources, history, gallery, queue, eeg, baseline, patch, tasks, material,
-    view, batch,
+    preferences, connection, servers, nodes, child, models, sources, history, arrange, gallery, queue, eeg, baseline, patch,
+    tasks, material, view, batch,
 )  # fmt: skip
 """A panel comes after the one that it is in."""
 

@@ -1,23 +1,12 @@
-import struct
-import zlib
-
 import bpy
 import pytest
+from plain_png import png
 
 from addon import pictures
 from addon import scene as cards
 from addon.core.shared import model
 
 NODE = model.Node("n1", "a red marble", x=1.0, y=2.0)
-
-
-def png(rgb: tuple[int, int, int], width: int = 8, height: int = 8) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = (b"\0" + bytes(rgb) * width) * height
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def put(node: model.Node = NODE) -> bpy.types.Object:
