@@ -8,14 +8,14 @@ them together, `hands` what the artist does with Blender's own tools; `driving` 
 
 
 def register() -> None:
-    from . import driving, headless, panels, properties, session
+    from . import driving, gallery, headless, history, masks, models, panels, properties, session, sources, thumbnails
 
-    for part in (properties, panels, driving, session, headless):
+    for part in (properties, panels, driving, thumbnails, history, gallery, models, sources, masks, session, headless):
         part.register()
 
 
 def unregister() -> None:
-    from . import driving, headless, panels, properties, session
+    from . import driving, gallery, headless, history, masks, models, panels, properties, session, sources, thumbnails
 
-    for part in (headless, session, driving, panels, properties):
+    for part in (headless, session, masks, sources, models, gallery, history, thumbnails, driving, panels, properties):
         part.unregister()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-import numpy as np
 
+
+from .core.arrays import Array, np
 from .core.shared import errors
 
-Array = np.ndarray
 _LINEAR = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
 
 
@@ -34,9 +34,7 @@ def bake(owner: bpy.types.ID, path: str, index: int, values: Array, first: int) 
     points.add(len(keys))
     points.foreach_set("co", keys.ravel())
     # Frames are as dense as the eye goes: between them a straight line is what was measured, and never overshoots.
-    points.foreach_set(
-        "interpolation", np.full(len(keys), bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value)
-    )
+    points.foreach_set("interpolation", np.full(len(keys), _LINEAR))
     curve.update()
     return curve
 

@@ -187,7 +187,7 @@ def _hear(message: object) -> None:
 def stop_listening() -> None:
     """Nothing of the last batch stays in the session."""
     session.listeners[:] = [each for each in session.listeners if each is not _hear]
-    session.chores[:] = [each for each in session.chores if each is not _step]
+    session.drop(_step)
 
 
 def forget() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import bpy
 
-from . import materials, pictures
+from . import materials
 from . import scene as cards
 from .core.shared import errors
 
@@ -95,4 +95,4 @@ def give_image(source: bpy.types.Image, goal: bpy.types.Image) -> None:
     """The picture as it is now in an image that is there, packed. Raises AlphaloomError `not_yours`."""
     if goal.get(materials.PICTURE) or goal.get(materials.PREVIEW):
         raise errors.AlphaloomError("not_yours", f"{goal.name!r} is a card's own picture: choose another image.")
-    pictures.fill(goal, source.packed_file.data)
+    materials.fill(goal, source.packed_file.data)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import bpy
-import numpy as np
+from .core.arrays import Array, np
 from mathutils import Matrix
 
 from . import scene as cards
@@ -27,7 +27,6 @@ from .core.shared import errors, model
 from .session import session
 from .viewpoint import Viewpoint
 
-Array = np.ndarray
 MOST = 512
 """Lines of sight along the longer side; a larger map repeats them."""
 AT_ONCE = 32
@@ -110,8 +109,6 @@ def begin_depth(context: bpy.types.Context, node: model.Node, source: str) -> No
 def _look(end: float) -> bool:
     global current
     assert current is not None
-    if bpy.app.is_job_running("RENDER"):
-        return False
     if bpy.context.scene.session_uid != current.scene:
         current = None
         _say("The depth map was given up: another scene is open.")
@@ -223,4 +220,4 @@ def forget() -> None:
     global current
     current = None
     _say("")
-    session.chores[:] = [each for each in session.chores if each is not _look]
+    session.drop(_look)

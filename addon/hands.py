@@ -149,6 +149,9 @@ class Hands:
             as_in_panel(node, card.alphaloom),
             x=round(card.location.x / cards.UNIT, 4),
             y=round(card.location.z / cards.UNIT, 4),
+            picture=card.alphaloom.picture or None,
+            source=card.alphaloom.source or None,
+            mask=card.alphaloom.mask or None,
         )
         now = edits.fields(node)
         mine = {

@@ -14,6 +14,9 @@ import bpy
 
 PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
 """Marks of a node's image and of the image of its preview."""
+MASK, SOURCE = "alphaloom_mask", "alphaloom_source"
+"""Of the image in which its mask is painted, and of the source that it is painted over."""
+_IMAGES = {PICTURE: "Picture", PREVIEW: "Preview", MASK: "Mask", SOURCE: "Source"}
 BLOB = "alphaloom_blob"
 """On a node's image: the blob that it shows."""
 _LEFT = "alphaloom_left"
@@ -26,7 +29,10 @@ def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
     uses is the artist's from now on."""
     material = picture.material_slots[0].material if picture is not None and picture.material_slots else None
     owned = [material] if material is not None and material.get(PICTURE) == node_id else []
-    images = [found for mark in (PICTURE, PREVIEW) if (found := image(mark, node_id)) is not None]
+    painted = bpy.data.materials.get(_image_name(MASK, node_id))
+    if painted is not None and painted.get(MASK) == node_id:
+        owned.append(painted)
+    images = [found for mark in _IMAGES if (found := image(mark, node_id)) is not None]
     return owned + [found for found in images if not _is_left(found, node_id, owned)]
 
 
@@ -41,7 +47,7 @@ def _is_left(image: bpy.types.Image, node_id: str, owned: list[bpy.types.Materia
 
 def release(image: bpy.types.Image) -> None:
     """It is the artist's."""
-    for mark in (PICTURE, PREVIEW, BLOB, _LEFT):
+    for mark in (*_IMAGES, BLOB, _LEFT):
         image.pop(mark, None)
 
 
@@ -53,16 +59,33 @@ def image(mark: str, node_id: str) -> bpy.types.Image | None:
 
 
 def _image_name(mark: str, node_id: str) -> str:
-    return f"Alphaloom {'Preview' if mark == PREVIEW else 'Picture'} {node_id}"
+    return f"Alphaloom {_IMAGES[mark]} {node_id}"
 
 
-def new_image(mark: str, node_id: str) -> bpy.types.Image:
+def new_image(mark: str, node_id: str, size: tuple[int, int] = (8, 8)) -> bpy.types.Image:
     image = bpy.data.images.get(_image_name(mark, node_id))
     if image is None or image.get(_LEFT) != node_id:
-        image = bpy.data.images.new(_image_name(mark, node_id), 8, 8)
+        image = bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)
     image.pop(_LEFT, None)
     image[mark] = node_id
     return image
+
+
+def new_of_mask(node_id: str) -> bpy.types.Material:
+    """For what its mask is painted on."""
+    material = bpy.data.materials.new(_image_name(MASK, node_id))
+    material[MASK] = node_id
+    return material
+
+
+def fill(image: bpy.types.Image, data: bytes) -> None:
+    """Encoded bytes (PNG, JPEG), packed into the file as they came."""
+    if image.packed_file is not None:
+        image.unpack(method="REMOVE")
+    image.source = "FILE"
+    image.pack(data=data, data_len=len(data))
+    image.buffers_free()
+    image.update_tag()
 
 
 def without_picture() -> bpy.types.Material:

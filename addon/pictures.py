@@ -15,7 +15,7 @@ def show_picture(node_id: str, blob: str, data: bytes) -> None:
     if material is None:
         return
     image = materials.image(PICTURE, node_id) or materials.new_image(PICTURE, node_id)
-    fill(image, data)
+    materials.fill(image, data)
     image[BLOB] = blob
     _show(material, image)
     preview = materials.image(PREVIEW, node_id)
@@ -28,7 +28,7 @@ def show_preview(node_id: str, data: bytes) -> None:
     material = _material(node_id)
     if material is not None:
         image = materials.image(PREVIEW, node_id) or materials.new_image(PREVIEW, node_id)
-        fill(image, data)
+        materials.fill(image, data)
         _show(material, image)
 
 
@@ -69,16 +69,6 @@ def _material(node_id: str) -> bpy.types.Material | None:
         slot.material = materials.without_picture().copy()
         slot.material[PICTURE] = node_id
     return slot.material
-
-
-def fill(image: bpy.types.Image, data: bytes) -> None:
-    """Put encoded bytes (PNG, JPEG) in an image, packed."""
-    if image.packed_file is not None:
-        image.unpack(method="REMOVE")
-    image.source = "FILE"
-    image.pack(data=data, data_len=len(data))
-    image.buffers_free()
-    image.update_tag()
 
 
 def _show(material: bpy.types.Material, image: bpy.types.Image | None) -> None:

@@ -12,14 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import bpy
-import numpy as np
+from .core.arrays import Array, np
 
 from . import materials, sight
 from .core.shared import errors
 from .giving import name_of
 from .viewpoint import Viewpoint
 
-Array = np.ndarray
 NAME = "Alphaloom Projection"
 _MARK = "alphaloom_projection"
 """On a material: the UV map that was made for it, whose attribute it goes by."""

@@ -13,6 +13,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from . import models
 from .hands import OFF, OWN
 from .session import session
 from .core.shared import address, check, model, samplers
@@ -57,6 +58,9 @@ class AlphaloomObject(bpy.types.PropertyGroup):
 
     ident: StringProperty()
     kind: StringProperty()
+    picture: StringProperty()
+    source: StringProperty()
+    mask: StringProperty()
     prompt: StringProperty(name="Prompt", description="What the picture shows", update=_edited)
     negative: StringProperty(name="Negative", description="What the picture must not show", update=_edited)
     task: EnumProperty(name="Task", items=TASKS, update=_edited)
@@ -65,7 +69,11 @@ class AlphaloomObject(bpy.types.PropertyGroup):
         name="Height", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited
     )
     model: StringProperty(
-        name="Model", description="The id of the model that makes the picture; empty: the edge's own", update=_edited
+        name="Model",
+        description="The id of the model that makes the picture; empty: the edge's own",
+        search=models.search,
+        search_options={"SUGGESTION"},
+        update=_edited,
     )
     steps: IntProperty(name="Steps", description="0 leaves it to the model", min=0, max=check.STEPS[1], update=_edited)
     guidance: FloatProperty(name="Guidance", default=4.0, min=check.GUIDANCE[0], max=check.GUIDANCE[1], update=_edited)
@@ -127,6 +135,9 @@ class AlphaloomObject(bpy.types.PropertyGroup):
             "task": node.task,
             "live": node.live,
             "settings.steps": settings.steps or 0,
+            "picture": node.picture or "",
+            "source": node.source or "",
+            "mask": node.mask or "",
         }
         for name in _SAME:
             values[f"settings.{name}"] = getattr(settings, name)
@@ -151,6 +162,11 @@ class AlphaloomScene(bpy.types.PropertyGroup):
         name="Property", description="Of the active object, as Copy Data Path gives it, such as location[2]"
     )
     baked_values: EnumProperty(name="Values", items=VALUES)
+    source_image: StringProperty(name="Image", description="Any image of this file")
+    gallery_page: IntProperty(name="Page", description="Of the gallery", default=1, min=1)
+    with_settings: BoolProperty(
+        name="With Its Settings", description="Bring back seed, words and settings, too, not only the picture"
+    )
 
 
 _CLASSES = (AlphaloomObject, AlphaloomScene)

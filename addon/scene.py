@@ -129,7 +129,7 @@ def remove(idents: Collection[str], but: bpy.types.Object | None = None) -> None
     """Delete everything that was made for these nodes and links, `but` one object."""
     items = []
     for ident in idents:
-        items += [item for kind in ("card", "link", *PARTS) if (item := find(kind, ident)) is not None and item != but]
+        items += [item for kind in ("card", "link", "mask", *PARTS) if (item := find(kind, ident)) is not None and item != but]
     data = {item.data for item in items}
     owned = [each for ident in idents for each in materials.of(ident, find("picture", ident))]
     if _index is not None:
@@ -242,7 +242,8 @@ def _first_card() -> list[bpy.types.Object]:
         curve.space_line = 0.95
         curve.materials.append(materials.shared(f"Alphaloom {kind.title()}", colour, glow=1.0))
         text = bpy.data.objects.new(f"Alphaloom {kind.title()}", curve)
-        text.location = (0, -0.006, -PICTURE / 2 - drop)
+        text.location = (0, -0.006, 0)  # its origin is the card's: else Blender draws a dashed line from one to the other
+        curve.offset_y = -PICTURE / 2 - drop
         text.rotation_euler.x = math.pi / 2
         made.append(text)
     return made

@@ -43,17 +43,23 @@ class Session:
         """Blobs that were asked for, by node."""
         self._calm = Calm()
         self._receiving = False
-        self.chores: list[Callable[[float], bool]] = []
-        """What is done a little at each tick, until the time that it is given; True: it is done."""
+        self._is_behind = False
+        """Whether things were heard that the scene does not show."""
+        self.chores: list[Callable[[float], bool | None]] = []
+        """What other modules do a little of at each tick, until the time that they are given; True: it is done."""
         self.listeners: list[Callable[[object], None]] = []
-        """Who else hears what the broker says."""
+        """Who else hears what the broker says, also while a render reads the scene: they leave Blender's data alone."""
+        self.ended: list[Callable[[], None]] = []
+        """Called when the connection is closed: what was asked is not answered any more."""
         self.news = 0
-        """Grows when what panels show of chores has changed."""
+        """Grows when something else that panels say has changed."""
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
         self.connection.name, self.connection.token = person, token
         self.connection.open(broker)
+        for forget in self.ended:
+            forget()
         self.mirror = Mirror()
         self.hands, self._fetched = Hands(self._send), {}
         self._calm = Calm()
@@ -62,6 +68,8 @@ class Session:
 
     def close(self) -> None:
         self.connection.close()
+        for forget in self.ended:
+            forget()
         driving.hear(None)
 
     def tick(self, budget: float = BUDGET_S) -> None:
@@ -69,6 +77,12 @@ class Session:
         end = time.perf_counter() + budget
         self.connection.tick()
         inbox = self.connection.inbox
+        if _is_rendering():
+            self._listen()
+            return
+        if self._is_behind:
+            self._is_behind = False
+            self._arrive()
         while inbox and time.perf_counter() < end:
             self._receive(inbox.popleft())
         for change in self._calm.due(time.monotonic()):
@@ -77,9 +91,14 @@ class Session:
             self.chores.remove(chore)  # one that raises does not come again
             if not chore(end):
                 self.chores.append(chore)
+            if time.perf_counter() > end:
+                break  # at the next tick the others come first
         if not inbox and self.mirror.loaded and time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             self.hands.look(self.mirror.map)
+
+    def drop(self, chore: Callable[[float], bool | None]) -> None:
+        self.chores[:] = [each for each in self.chores if each is not chore]
 
     # -- what the artist asks --
 
@@ -152,14 +171,30 @@ class Session:
 
     # -- from the broker into the scene --
 
+    def _listen(self) -> None:
+        """Hear what is said, and leave the scene alone: a render reads it from a thread of its own, and what changes under it
+        can crash Blender. Pictures are fetched afterwards."""
+        inbox = self.connection.inbox
+        for _ in range(len(inbox)):
+            message = inbox.popleft()
+            if isinstance(message, Answer):
+                inbox.append(message)
+            else:
+                self._tell(message)
+                self.mirror.apply(message)
+                self._is_behind = self.mirror.loaded
+
+    def _tell(self, message: object) -> None:
+        for listener in tuple(self.listeners):
+            listener(message)
+
     def _receive(self, message: object) -> None:
         if isinstance(message, Answer):
             message.then(message.said)
             return
         if isinstance(message, m.Snapshot) and self.mirror.loaded:
             self.hands.rest(self.mirror.map)  # what is under the artist's hand would be as the broker knows it
-        for listener in tuple(self.listeners):
-            listener(message)
+        self._tell(message)
         before = self.mirror.map
         changed = self.mirror.apply(message)
         if isinstance(message, m.Snapshot):
@@ -239,6 +274,10 @@ class Session:
         node = self.mirror.map.nodes.get(ident)
         if node is not None:
             cards.write_caption(node, self.mirror.state_of(ident))
+
+
+def _is_rendering() -> bool:
+    return bool(bpy.app.is_job_running("RENDER") or bpy.app.is_job_running("OBJECT_BAKE"))
 
 
 def _put(change: m.Picture | m.Preview | Back) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import bpy
-import numpy as np
+from .core.arrays import Array
 from mathutils import Vector
 
-Array = np.ndarray
 _STEP = 1e-4
 """Beyond a card, where the sight goes on, as a part of the way."""
 _MOST_CARDS = 64

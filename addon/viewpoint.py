@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import bpy
-import numpy as np
+from .core.arrays import Array, np
 
 from .core.shared import errors
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> None:
     stage(1, "environments")
     python = environments.main_python(cpu_torch=options.cpu_torch)
     blender = None if options.serve else environments.blender_python()
+    environments.make_known()
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="alphaloom-") as data, processes.Children(out / "logs") as children:

@@ -43,6 +43,13 @@ def main_python(dev: bool = False, cpu_torch: bool = False) -> Path:
     return _environment(".venv", Path(sys.executable), files, ["--extra-index-url", CPU_TORCH_INDEX] if cpu_torch else [])
 
 
+def make_known() -> None:
+    """Tell Blender's extension where the programs are, so that it can start them by a button."""
+    found = Path.home() / ".alphaloom/programs"
+    found.parent.mkdir(exist_ok=True)
+    found.write_text(f"{ROOT}\n", encoding="utf-8")
+
+
 def bench_python() -> Path:
     """The Python of `.venv-bench`: the programs that `bench.py eeg` and `broker` compare with, pared down to what they load.
 

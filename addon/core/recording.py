@@ -6,11 +6,10 @@ import configparser
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 
+from .arrays import Array, np
 from .shared import errors
 
-Array = np.ndarray
 FEATURES = "features.vhdr"
 
 

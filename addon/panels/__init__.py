@@ -1,8 +1,13 @@
 """What the artist sees and presses. Operators only call plain functions, so that everything can be tested without a window."""
 
-from . import batch, connection, eeg, material, nodes, preferences, queue, tasks, view
+from . import (
+    batch, connection, eeg, gallery, history, material, models, nodes, preferences, queue, servers, sources, tasks, view,
+)  # fmt: skip
 
-_PARTS = (preferences, connection, nodes, queue, eeg, tasks, material, view, batch)  # a panel comes after the one that it is in
+_PARTS = (
+    preferences, connection, servers, nodes, models, sources, history, gallery, queue, eeg, tasks, material, view, batch,
+)  # fmt: skip
+"""A panel comes after the one that it is in."""
 
 
 def register() -> None:

@@ -46,6 +46,29 @@ class ALPHALOOM_OT_disconnect(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class ALPHALOOM_OT_show_pictures(bpy.types.Operator):
+    """Let this view's Solid mode show textures in their own colours, and with them the pictures on the cards: flat light,
+    no outlines"""
+
+    bl_idname = "alphaloom.show_pictures"
+    bl_label = "Show Pictures in This View"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return hides_pictures(context.space_data)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        shading = context.space_data.shading
+        shading.color_type, shading.light, shading.show_object_outline = "TEXTURE", "FLAT", False
+        return {"FINISHED"}
+
+
+def hides_pictures(space: bpy.types.Space | None) -> bool:
+    """Whether a 3D view in Solid mode shows no textures."""
+    shading = getattr(space, "shading", None)
+    return shading is not None and shading.type == "SOLID" and shading.color_type != "TEXTURE"
+
+
 class ALPHALOOM_PT_map(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_map"
     bl_label = "Alphaloom"
@@ -68,6 +91,8 @@ class ALPHALOOM_PT_map(Sidebar, bpy.types.Panel):
             paragraph(
                 layout, context, f"EEG: {mirror.eeg}" + (" (sham: a recording drives)" if mirror.sham else ""), "RNDCURVE"
             )
+        if mirror.map.nodes and hides_pictures(context.space_data):
+            layout.operator("alphaloom.show_pictures", icon="TEXTURE")
         if mirror.error:
             paragraph(layout, context, mirror.error, "ERROR")
 
@@ -80,6 +105,6 @@ def _is_loopback(broker: str) -> bool:
         return False
 
 
-_CLASSES = (ALPHALOOM_OT_connect, ALPHALOOM_OT_disconnect, ALPHALOOM_PT_map)
+_CLASSES = (ALPHALOOM_OT_connect, ALPHALOOM_OT_disconnect, ALPHALOOM_OT_show_pictures, ALPHALOOM_PT_map)
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

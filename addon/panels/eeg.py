@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import bpy
-import numpy as np
+
 
 from .. import bake, driving
 from ..core import recording
+from ..core.arrays import Array, np
 from ..session import session
 from ..core.shared import errors
 from .sidebar import Sidebar
@@ -24,7 +25,7 @@ def split_path(text: str) -> tuple[str, int]:
     return (found[1], int(found[2])) if found else (text.strip(), -1)
 
 
-def as_share(values: np.ndarray) -> np.ndarray:
+def as_share(values: Array) -> Array:
     """0..1 from the 5th to the 95th percentile, so that one blink does not press all else together. NaN stays."""
     there = values[~np.isnan(values)]
     low, high = np.percentile(there, (5, 95)) if len(there) else (0.0, 1.0)

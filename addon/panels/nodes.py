@@ -6,8 +6,10 @@ import random
 
 import bpy
 
+from .. import sources
 from ..session import session
 from ..core.shared import model
+from .models import draw_model
 from .sidebar import Online, Sidebar, active_card, card_is_selected, paragraph
 
 SPACING = 1.35  # card widths between a node and its new child
@@ -54,6 +56,9 @@ class ALPHALOOM_OT_generate(Online, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
+        if sources.are_under_way(item.alphaloom.ident for item in context.selected_objects):
+            cls.poll_message_set("A source or mask is being uploaded")
+            return False
         return super().poll(context) and card_is_selected(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -110,28 +115,16 @@ class ALPHALOOM_PT_node(Sidebar, bpy.types.Panel):
         node = card.alphaloom
         for name in ("prompt", "negative", "task"):
             layout.prop(node, name)
-        row = layout.row(align=True)
-        row.prop(node, "seed")
-        row.operator("alphaloom.dice", text="", icon="FILE_REFRESH")
-        layout.prop(node, "variation")
-        if node.variation or node.modulate:
-            layout.prop(node, "variation_seed")
-        column = layout.column(align=True)
-        for name in ("width", "height"):
-            column.prop(node, name)
-        layout.prop(node, "model", placeholder="The edge's own")
-        column = layout.column(align=True)
-        for name in ("steps", "guidance", "scheduler"):
-            column.prop(node, name)
-        layout.prop(node, "tiling")
         if node.task != "txt2img":
             layout.prop(node, "strength")
         if session.mirror.map.parents(node.ident, "blend"):
             layout.prop(node, "blend")
-        layout.prop(node, "modulate")
-        if node.modulate:
-            layout.prop(node, "eeg_in_file")
         row = layout.row(align=True)
+        row.prop(node, "seed")
+        row.operator("alphaloom.dice", text="", icon="FILE_REFRESH")
+        row = layout.row(align=True)
+        row.scale_y = 1.4
+        row.use_property_split = False
         row.operator("alphaloom.generate", icon="RENDER_STILL")
         row.prop(node, "live", toggle=True, icon="PLAY")
         state = session.mirror.state_of(node.ident)
@@ -139,6 +132,41 @@ class ALPHALOOM_PT_node(Sidebar, bpy.types.Panel):
             paragraph(layout, context, state, "INFO")
 
 
-_CLASSES = (ALPHALOOM_OT_add_node, ALPHALOOM_OT_generate, ALPHALOOM_OT_dice, ALPHALOOM_PT_add, ALPHALOOM_PT_node)
+class ALPHALOOM_PT_settings(Sidebar, bpy.types.Panel):
+    bl_idname = "ALPHALOOM_PT_settings"
+    bl_parent_id = "ALPHALOOM_PT_node"
+    bl_label = "Settings"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, node = self.layout, active_card(context).alphaloom
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column(align=True)
+        for name in ("width", "height"):
+            column.prop(node, name)
+        draw_model(layout, context, node)
+        column = layout.column(align=True)
+        for name in ("steps", "guidance", "scheduler"):
+            column.prop(node, name)
+        layout.prop(node, "tiling")
+        column = layout.column(align=True)
+        column.prop(node, "variation")
+        if node.variation or node.modulate:
+            column.prop(node, "variation_seed", text="Seed")
+        column = layout.column(align=True, heading="EEG")
+        column.prop(node, "modulate", text="Moves This Node")
+        if node.modulate:
+            column.prop(node, "eeg_in_file", text="Is Written to Its Files")
+
+
+_CLASSES = (
+    ALPHALOOM_OT_add_node,
+    ALPHALOOM_OT_generate,
+    ALPHALOOM_OT_dice,
+    ALPHALOOM_PT_add,
+    ALPHALOOM_PT_node,
+    ALPHALOOM_PT_settings,
+)
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -18,13 +18,18 @@ class ALPHALOOM_Preferences(bpy.types.AddonPreferences):
         "preferences, readable for who can read your files",
         subtype="PASSWORD",
     )
+    programs: StringProperty(
+        name="Programs",
+        description="The folder of Alphaloom's repository, for a broker and an edge here; empty: where its demo was run",
+        subtype="DIR_PATH",
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        layout.prop(self, "person")
-        layout.prop(self, "token")
+        for name in ("person", "token", "programs"):
+            layout.prop(self, name)
 
 
 def person() -> str:
@@ -33,6 +38,10 @@ def person() -> str:
 
 def token() -> str:
     return str(_of("token", ""))
+
+
+def programs() -> str:
+    return bpy.path.abspath(str(_of("programs", "")))
 
 
 def _of(name: str, default: str) -> object:

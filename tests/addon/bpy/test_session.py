@@ -4,7 +4,6 @@ import bpy
 import pytest
 from others import Other, card, place, settled
 
-import addon
 from addon import pictures
 from addon import scene as cards
 from addon.core.shared import edits, model
@@ -156,6 +155,50 @@ def test_what_the_panel_edits_reaches_the_broker_once(other, ticks) -> None:
     other.until(lambda: other.node("n").prompt == "y")
     ticks(settled)
     assert other.mirror.map.revision == before + 1 and len(session.connection.outbox) == 0
+
+
+def test_while_blender_renders_the_scene_is_left_alone_and_caught_up_afterwards(other, ticks, monkeypatch) -> None:
+    session.put(model.Node("n", "before"), model.Node("k"))
+    other.until(lambda: other.node("k").id == "k")
+    monkeypatch.setattr("addon.session._is_rendering", lambda: True)
+    other.edit(model.Change("update", "node", "n", {"prompt": "after"}), model.Change("delete", "node", "k"))
+    ticks(lambda: session.mirror.map.nodes["n"].prompt == "after")
+    assert card().alphaloom.prompt == "before" and card("k") is not None
+    monkeypatch.undo()
+    ticks(lambda: card("k") is None)
+    assert card().alphaloom.prompt == "after"
+
+
+def test_another_scene_and_back_in_the_middle_of_it_all_does_no_harm(other, ticks) -> None:
+    session.put(model.Node("n"))
+    other.until(lambda: other.node("n").id == "n")
+    first, second = bpy.context.scene, bpy.data.scenes.new("second")
+    bpy.context.window.scene = second
+    other.edit(edits.create(model.Node("k")), model.Change("update", "node", "n", {"x": 3.0}))
+    ticks(lambda: card("k") is not None)
+    bpy.context.window.scene = first
+    bpy.data.scenes.remove(second)
+    other.edit(model.Change("update", "node", "k", {"prompt": "still here"}))
+    ticks(lambda: card("k") is not None and card("k").alphaloom.prompt == "still here")
+    assert place() == (3, 0) and session.mirror.map.nodes.keys() == {"n", "k"}
+
+
+def test_playing_the_timeline_sends_nothing(other, ticks) -> None:
+    session.put(model.Node("n"))
+    other.until(lambda: other.node("n").id == "n")
+    item, revision = card(), other.mirror.map.revision
+    item.alphaloom.guidance = 4
+    item.keyframe_insert("alphaloom.guidance", frame=1)
+    item.alphaloom.guidance = 9
+    item.keyframe_insert("alphaloom.guidance", frame=10)
+    other.until(lambda: other.mirror.map.revision > revision)
+    revision = other.mirror.map.revision
+    for frame in range(1, 11):
+        bpy.context.scene.frame_set(frame)
+        session.tick()
+    session.put(model.Node("last"))
+    other.until(lambda: other.node("last").id == "last")
+    assert other.mirror.map.revision == revision + 1
 
 
 def test_a_refused_edit_is_said_and_the_card_goes_back(online: str, ticks) -> None:
@@ -332,17 +375,3 @@ def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(pro
         assert pictures.shown_blob("n") == ""
         ticks(lambda: pictures.shown_blob("n") == blob)
         assert not previews()
-
-
-def test_registering_again_and_again_leaves_no_trace() -> None:
-    addon.unregister()
-    before = set(dir(bpy.types)), set(dir(bpy.types.Object)), set(dir(bpy.types.Scene))
-    for _ in range(20):
-        addon.register()
-        addon.unregister()
-    assert (set(dir(bpy.types)), set(dir(bpy.types.Object)), set(dir(bpy.types.Scene))) == before
-    from addon.session import _HANDLERS, _timer
-
-    assert not bpy.app.timers.is_registered(_timer)
-    assert not any(handler in getattr(bpy.app.handlers, name) for name, handler in _HANDLERS)
-    addon.register()

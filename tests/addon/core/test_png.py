@@ -1,17 +1,23 @@
-"""PNG files from arrays, read by another's eyes."""
+"""PNG from pixels, read back by another program's decoder."""
 
 import io
 
 import numpy as np
 import pytest
+from picture_files import encoded
 from PIL import Image
 
 from addon.core import png
 
 
-@pytest.mark.parametrize(("shape", "mode"), [((5, 7), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")])
-def test_what_is_written_is_what_is_read(shape: tuple[int, ...], mode: str) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    read = Image.open(io.BytesIO(png.encode(pixels[::-1])))
-    assert read.mode == mode and read.size == (7, 5)
-    assert np.array_equal(np.asarray(read), pixels[::-1])
+@pytest.mark.parametrize("shape", [(37, 21), (37, 21, 1), (37, 21, 3), (37, 21, 4)])
+def test_every_pixel_comes_back(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)[::-1]
+    read = np.asarray(Image.open(io.BytesIO(png.encode(pixels))))
+    assert np.array_equal(read.reshape(pixels.shape), pixels)
+
+
+@pytest.mark.parametrize(("format", "suffix"), [("PNG", ".png"), ("JPEG", ".jpg"), ("WEBP", ".webp"), ("GIF", "")])
+def test_a_file_is_known_by_its_bytes(format: str, suffix: str) -> None:
+    assert png.suffix(encoded(format, (16, 16))) == suffix
+    assert png.suffix(b"") == ""
