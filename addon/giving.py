@@ -93,6 +93,6 @@ def textures_of(items: Iterable[bpy.types.Object]) -> list[bpy.types.ShaderNodeT
 
 def give_image(source: bpy.types.Image, goal: bpy.types.Image) -> None:
     """The picture as it is now in an image that is there, packed. Raises AlphaloomError `not_yours`."""
-    if goal.get(materials.PICTURE) or goal.get(materials.PREVIEW):
-        raise errors.AlphaloomError("not_yours", f"{goal.name!r} is a card's own picture: choose another image.")
+    if any(goal.get(mark) for mark in (materials.PICTURE, materials.PREVIEW, materials.MASK, materials.SOURCE)):
+        raise errors.AlphaloomError("not_yours", f"{goal.name!r} is a card's own: choose another image.")
     materials.fill(goal, source.packed_file.data)

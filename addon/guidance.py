@@ -109,8 +109,6 @@ def begin_depth(context: bpy.types.Context, node: model.Node, source: str) -> No
 def _look(end: float) -> bool:
     global current
     assert current is not None
-    if bpy.app.is_job_running("RENDER"):
-        return False
     if bpy.context.scene.session_uid != current.scene:
         current = None
         _say("The depth map was given up: another scene is open.")

@@ -111,6 +111,7 @@ def test_an_image_that_is_there_gets_the_picture_packed(shown: bpy.types.Object)
     ("fields", "said"),
     [
         ({"goal": "IMAGE", "image": "nowhere"}, "no image 'nowhere'"),
+        ({"goal": "IMAGE", "image": "Alphaloom Picture n"}, "is a card's own"),
         ({"goal": "TEXTURE"}, "no selected object has an active image texture node"),
     ],
 )

@@ -132,6 +132,20 @@ def test_it_goes_on_when_the_connection_is_back(node: bpy.types.Object, online: 
     assert batching.line() == "30 of 30 frames" and len(list(folder.iterdir())) == 30
 
 
+def test_pictures_that_come_while_blender_renders_are_written(
+    programs, online: str, asked: list, ticks, folder: Path, monkeypatch
+) -> None:
+    session.put(model.Node("n", "wet moss", settings=SMALL))
+    ticks(settled)
+    bpy.context.view_layer.objects.active = card()
+    begin(folder, 1, 3)
+    ticks(lambda: len(asked) == 3)
+    monkeypatch.setattr("addon.session._is_rendering", lambda: True)
+    programs.noop_edge(online)
+    ticks(over)
+    assert batching.current.done == 3
+
+
 def test_another_file_does_not_end_it(node: bpy.types.Object, ticks, folder: Path) -> None:
     begin(folder, 1, 12)
     bpy.ops.wm.read_homefile(use_empty=True)
