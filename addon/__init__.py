@@ -12,12 +12,12 @@ from types import ModuleType
 def _parts() -> tuple[ModuleType, ...]:
     """What Blender is told of, each after what it needs."""
     from . import (
-        driving, eeg_fields, gallery, headless, history, masks, models, overlay, panels, plot, properties, session, sources,
+        driving, eeg_fields, gallery, headless, heartbeat, history, masks, models, overlay, panels, plot, properties, sources,
         thumbnails,
     )  # fmt: skip
 
     return (
-        properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, session, overlay,
+        properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, heartbeat, overlay,
         plot, headless,
     )  # fmt: skip
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import bpy
 
 import addon
-from addon.session import _timer, session
+from addon.heartbeat import _timer
+from addon.session import session
 
 ROOT = Path(__file__).resolve().parents[3]
 _WITHOUT_NUMPY = """
