@@ -46,7 +46,6 @@ class Eeg:
             self.histories.setdefault(message.frame.stream, History()).hear(message.frame, now)
         elif isinstance(message, m.Snapshot):
             self.patch.arrived(message.patch)
-            self.calibration.lost()
             self._ask("GET", "/v1/patches", self._take_presets, b"")
             self._see(message.performers)
         elif isinstance(message, m.Status):
