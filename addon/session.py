@@ -103,6 +103,8 @@ class Session:
                 break  # at the next tick the others come first
         if self.connection.state == "online" and self.mirror.loaded:
             self.eeg.tick(time.monotonic(), self.connection.send)
+        elif self.eeg.calibration.runs:
+            self.eeg.calibration.lost()
         if self.eeg.calibration.eyes_may_open:
             self.eeg.calibration.eyes_may_open = False
             tone.play()

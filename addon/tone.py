@@ -8,8 +8,8 @@ _playing: object = None
 """What is not held stops."""
 
 
-def play() -> bool:
-    """Whether it can be heard: a machine may have no sound."""
+def play() -> None:
+    """Where the machine has sound."""
     global _playing
     try:
         import aud
@@ -18,8 +18,7 @@ def play() -> bool:
         device = aud.Device()
         _playing = device, device.play(sound)
     except Exception:  # aud raises its own error, and builds without sound have no aud
-        return False
-    return True
+        _playing = None
 
 
 def silence() -> None:

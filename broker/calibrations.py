@@ -102,7 +102,8 @@ class Seat:
             )
         self._file.unlink()
         self.current = self._given
-        self._ended, self._is_made_here, self._fresh = "none", False, True
+        self._ended, self._problem = "none", ""
+        self._is_made_here, self._fresh = False, True
 
     def report(self) -> BaselineReport:
         guided, made = self._guided, self.current

@@ -75,8 +75,8 @@ class Calibration:
             self.look(self.report.performer)
 
     def lost(self) -> None:
-        """The connection is another: what was asked is not answered any more."""
-        self._waits = False
+        """The broker is not there any more: nobody shall sit with closed eyes and wait for it."""
+        self._take(errors.AlphaloomError("no_broker", "The broker is gone: you may open your eyes."))
 
     def _say(self, method: str, path: str, body: bytes = b"") -> None:
         self._waits = True
@@ -88,6 +88,9 @@ class Calibration:
             report = said if isinstance(said, errors.AlphaloomError) else _read(json.loads(said))
         except (ValueError, TypeError, AttributeError) as problem:
             report = errors.AlphaloomError("bad_answer", f"The broker's answer about the baseline cannot be read: {problem}.")
+        self._take(report)
+
+    def _take(self, report: Report | errors.AlphaloomError) -> None:
         before, self._told_at = self.report.step, time.monotonic()
         if isinstance(report, errors.AlphaloomError):
             self.report, self.problem = Report(self.report.performer), report.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -17,6 +18,8 @@ from .shared import messages as m
 
 ASK_S = 1.0
 """Between two questions about the patch."""
+_UNREADABLE = (ValueError, KeyError, TypeError)
+"""What reading something else than was asked for raises."""
 _IDLE = re.compile(r"Rule (\d+) is idle: (.*)", re.DOTALL)
 
 
@@ -44,7 +47,6 @@ class Eeg:
             self.histories.setdefault(message.frame.stream, History()).hear(message.frame, now)
         elif isinstance(message, m.Snapshot):
             self.patch.arrived(message.patch)
-            self.calibration.lost()
             self._ask("GET", "/v1/patches", self._take_presets, b"")
             self._see(message.performers)
         elif isinstance(message, m.Status):
@@ -74,14 +76,18 @@ class Eeg:
             self.calibration.look(self.calibration.report.performer)
 
     def _take_presets(self, said: bytes | errors.AlphaloomError) -> None:
-        if not isinstance(said, errors.AlphaloomError):  # an older broker has none, and plays all the same
-            self.presets = tuple((str(one["name"]), str(one["description"])) for one in json.loads(said))
+        with contextlib.suppress(errors.AlphaloomError, *_UNREADABLE):  # an older broker has none, and plays all the same
+            self.presets = tuple((str(one["name"]), str(one["description"])) for one in _read(said))
 
     def _take_report(self, said: bytes | errors.AlphaloomError) -> None:
-        if isinstance(said, errors.AlphaloomError):
-            return
-        body = json.loads(said)
-        self.recording = str(body["sham"]["recording"])
-        self.patch_name = str(body["patch"]["name"])
-        found = filter(None, map(_IDLE.fullmatch, body["patch"]["warnings"]))
-        self.idle = {int(one[1]) - 1: one[2] for one in found}
+        with contextlib.suppress(errors.AlphaloomError, *_UNREADABLE):  # what is shown stays; the next change asks again
+            body = _read(said)
+            self.recording, self.patch_name = str(body["sham"]["recording"]), str(body["patch"]["name"])
+            found = filter(None, map(_IDLE.fullmatch, body["patch"]["warnings"]))
+            self.idle = {int(one[1]) - 1: one[2] for one in found}
+
+
+def _read(said: bytes | errors.AlphaloomError) -> Any:
+    if isinstance(said, errors.AlphaloomError):
+        raise said
+    return json.loads(said)

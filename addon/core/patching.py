@@ -71,15 +71,13 @@ class Patching:
         self._sent.clear()
         self._show()
 
-    def refused(self) -> bool:
-        """The broker has refused something without a name: whether it was this, which is taken back then."""
-        was_this = bool(self._sent)
-        if was_this:
+    def refused(self) -> None:
+        """The broker has refused something without a name: where a patch is on its way, it was this, and is taken back."""
+        if self._sent:
             self._mine.clear()
             self._sent.clear()
             self._waiting = False
             self._show()
-        return was_this
 
     def _set(self, key: Key, rule: model.Rule | None) -> None:
         self._mine[key] = rule

@@ -136,7 +136,8 @@ class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
         layout, mirror, fields = self.layout, session.mirror, context.window_manager.alphaloom_eeg
         who = performer(context)
         if who is None or session.connection.state != "online":
-            paragraph(layout, context, f"No EEG: {mirror.eeg}" if mirror.loaded else "Connect to a broker first", "RNDCURVE")
+            is_online = session.connection.state == "online"
+            paragraph(layout, context, f"No EEG: {mirror.eeg}" if is_online else "Connect to a broker first", "RNDCURVE")
             return
         if len(mirror.performers) > 1:
             layout.prop(fields, "performer")
@@ -156,7 +157,8 @@ class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
 
     def _draw_plot(self, context: bpy.types.Context, frame: model.Frame) -> None:
         layout, fields = self.layout, context.window_manager.alphaloom_eeg
-        names = shown(fields.shown, session.eeg.histories[frame.stream].names())
+        history = session.eeg.histories.get(frame.stream)
+        names = shown(fields.shown, history.names() if history else ())
         wide = context.region.width / (UNIT_PX * context.preferences.system.ui_scale) - MARGIN
         layout.template_icon(plot.icon(frame.stream, names), scale=min(max(wide, 5.0), WIDEST))
         column = layout.column(align=True)

@@ -16,7 +16,8 @@ def play(preset: str) -> None:
     """Ask the broker to play a preset; what it says against it is shown above."""
 
     def then(said: bytes | errors.AlphaloomError) -> None:
-        session.mirror.error = said.message if isinstance(said, errors.AlphaloomError) else ""
+        if isinstance(said, errors.AlphaloomError):
+            session.mirror.error = said.message
 
     session.ask("POST", f"/v1/patches/{urllib.parse.quote(preset, safe='')}/play", then)
 

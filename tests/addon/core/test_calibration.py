@@ -79,3 +79,13 @@ def test_to_end_it_names_the_performer_that_it_is_about() -> None:
     broker = running(performer=2)
     broker.calibration.end()
     assert broker.asked[-1][:2] == ("DELETE", f"{PATH}?performer=2")
+
+
+def test_nobody_sits_with_closed_eyes_when_the_broker_is_gone() -> None:
+    broker = running("closed")
+    broker.calibration.lost()
+    assert broker.calibration.eyes_may_open and not broker.calibration.runs
+    assert "gone" in broker.calibration.problem
+    broker.calibration.look(1)
+    broker.say(step="closed", seconds=9.0)  # it is back, and it goes on
+    assert broker.calibration.runs and not broker.calibration.problem

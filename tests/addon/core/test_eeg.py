@@ -34,7 +34,10 @@ def test_whoever_comes_learns_of_presets_baseline_and_patch() -> None:
     assert desk.asked.keys() == {"/v1/patches", "/v1/eeg/baseline?performer=1", "/v1/eeg"}
     desk.asked["/v1/patches"](json.dumps([{"name": "storm", "description": "wild", "rules": []}]).encode())
     assert desk.eeg.presets == (("storm", "wild"),)
-    desk.asked["/v1/patches"](AlphaloomError("not_found", "an older broker"))
+    for other in (AlphaloomError("not_found", "an older broker"), b"<html>", b"[1]"):
+        desk.asked["/v1/patches"](other)
+        desk.asked["/v1/eeg"](other)
+    assert desk.eeg.presets == (("storm", "wild"),)
     desk.report("drift", "Rule 2 is idle: there is no performer 2.", "something newer")
     assert (desk.eeg.patch_name, desk.eeg.recording) == ("drift", "yesterday")
     assert desk.eeg.idle == {1: "there is no performer 2."}
