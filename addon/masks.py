@@ -118,11 +118,12 @@ def end(ident: str) -> None:
         if colours is not None and "colour" in before:
             colours.color = before["colour"]
     keep(ident)
-    plane, card = cards.find(KIND, ident), cards.find("card", ident)
+    plane, card, layer = cards.find(KIND, ident), cards.find("card", ident), bpy.context.view_layer
+    was_active = layer.objects.active in (None, plane)
     if plane is not None:
         _remove(plane)
-    if card is not None and card.name in bpy.context.view_layer.objects:
-        bpy.context.view_layer.objects.active = card
+    if was_active and card is not None and card.name in layer.objects:
+        layer.objects.active = card
         card.select_set(True)
 
 
