@@ -154,9 +154,11 @@ def clear(ident: str) -> None:
     """Nothing is painted any more: on the canvas, and on the node."""
     canvas = materials.image(MASK, ident)
     if canvas is not None:
-        canvas.pixels.foreach_set(np.zeros(canvas.size[0] * canvas.size[1] * 4, np.float32))
-        canvas.update()
-        canvas.pack()
+        empty = _empty(ident, tuple(canvas.size))  # another image: Blender's undo brings back images, not their pixels
+        canvas.user_remap(empty)
+        name = canvas.name
+        bpy.data.images.remove(canvas)
+        empty.name = name
     node = session.mirror.map.nodes.get(ident)
     if node is not None and node.mask is not None:
         sources.put(ident, {"mask": None})
@@ -182,7 +184,11 @@ def _canvas(ident: str, below: bpy.types.Image) -> bpy.types.Image:
         return canvas
     if canvas is not None:
         bpy.data.images.remove(canvas)
-    canvas = materials.new_image(MASK, ident, tuple(below.size))
+    return _empty(ident, tuple(below.size))
+
+
+def _empty(ident: str, size: tuple[int, ...]) -> bpy.types.Image:
+    canvas = materials.new_image(MASK, ident, size)
     canvas.generated_color = (0, 0, 0, 0)
     canvas.use_fake_user = True
     return canvas

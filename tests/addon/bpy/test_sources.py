@@ -252,9 +252,23 @@ def test_an_empty_mask_is_refused_and_painting_goes_on(pictured: str, ticks) -> 
     bpy.ops.alphaloom.paint_mask()
     stroke()
     bpy.ops.alphaloom.clear_mask()
+    assert bpy.context.tool_settings.image_paint.canvas == canvas()
     with pytest.raises(RuntimeError, match="Nothing is painted yet"):
         bpy.ops.alphaloom.use_mask()
     assert masks.painted() == "n" and session.mirror.map.nodes["n"].mask is None
+
+
+def test_undo_of_clearing_brings_the_mask_back(pictured: str, ticks) -> None:
+    bpy.ops.alphaloom.paint_mask()
+    stroke()
+    bpy.ops.alphaloom.leave_mask()
+    choose("n")
+    bpy.ops.ed.undo_push(message="left")
+    bpy.ops.alphaloom.clear_mask()
+    assert not masks.grey(canvas()).any()
+    bpy.ops.ed.undo_push(message="cleared")
+    bpy.ops.ed.undo()
+    assert masks.grey(canvas())[0, 0] == 255
 
 
 def test_a_mask_is_as_large_as_the_source_that_was_uploaded(pictured: str, other: Other, ticks) -> None:
