@@ -118,11 +118,12 @@ def end(ident: str) -> None:
         if colours is not None and "colour" in before:
             colours.color = before["colour"]
     keep(ident)
-    plane, card = cards.find(KIND, ident), cards.find("card", ident)
+    plane, card, layer = cards.find(KIND, ident), cards.find("card", ident), bpy.context.view_layer
+    was_active = layer.objects.active in (None, plane)
     if plane is not None:
         _remove(plane)
-    if card is not None and card.name in bpy.context.view_layer.objects:
-        bpy.context.view_layer.objects.active = card
+    if was_active and card is not None and card.name in layer.objects:
+        layer.objects.active = card
         card.select_set(True)
 
 
@@ -153,9 +154,11 @@ def clear(ident: str) -> None:
     """Nothing is painted any more: on the canvas, and on the node."""
     canvas = materials.image(MASK, ident)
     if canvas is not None:
-        canvas.pixels.foreach_set(np.zeros(canvas.size[0] * canvas.size[1] * 4, np.float32))
-        canvas.update()
-        canvas.pack()
+        empty = _empty(ident, tuple(canvas.size))  # another image: Blender's undo brings back images, not their pixels
+        canvas.user_remap(empty)
+        name = canvas.name
+        bpy.data.images.remove(canvas)
+        empty.name = name
     node = session.mirror.map.nodes.get(ident)
     if node is not None and node.mask is not None:
         sources.put(ident, {"mask": None})
@@ -181,7 +184,11 @@ def _canvas(ident: str, below: bpy.types.Image) -> bpy.types.Image:
         return canvas
     if canvas is not None:
         bpy.data.images.remove(canvas)
-    canvas = materials.new_image(MASK, ident, tuple(below.size))
+    return _empty(ident, tuple(below.size))
+
+
+def _empty(ident: str, size: tuple[int, ...]) -> bpy.types.Image:
+    canvas = materials.new_image(MASK, ident, size)
     canvas.generated_color = (0, 0, 0, 0)
     canvas.use_fake_user = True
     return canvas

@@ -74,7 +74,7 @@ def _image_name(mark: str, node_id: str) -> str:
     return f"Alphaloom {_IMAGES[mark]} {node_id}"
 
 
-def new_image(mark: str, node_id: str, size: tuple[int, int] = (8, 8)) -> bpy.types.Image:
+def new_image(mark: str, node_id: str, size: tuple[int, ...] = (8, 8)) -> bpy.types.Image:
     image = bpy.data.images.get(_image_name(mark, node_id))
     if image is None or image.get(_LEFT) != node_id:
         image = bpy.data.images.new(_image_name(mark, node_id), *size, alpha=mark == MASK)

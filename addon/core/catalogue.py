@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-MODEL, LORA, CONTROLNET = "model", "lora", "controlnet"
-"""Kinds, as a manifest calls them."""
+MODEL = "model"
+"""What a manifest calls one that makes pictures by itself; LoRAs and ControlNets are of other kinds."""
 
 
 @dataclass(frozen=True)

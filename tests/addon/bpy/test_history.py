@@ -30,7 +30,7 @@ def made(programs, online: str, ticks):
             job = session.generate(ident)
             ticks(lambda job=job: job in session.mirror.jobs and session.mirror.jobs[job].state == "done")
             found.append(session.mirror.jobs[job].picture)
-            ticks(lambda: pictures.shown_blob(ident) == found[-1])
+            ticks(lambda: pictures.shown_blob(ident) == session.mirror.map.nodes[ident].picture == found[-1])
         return found
 
     return make

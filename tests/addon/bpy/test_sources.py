@@ -188,7 +188,7 @@ def pictured(programs, node, http: str, ticks) -> str:
     programs.noop_edge(http)
     session.edit(model.Change("update", "node", "n", {"task": "txt2img"}))
     session.generate("n")
-    ticks(lambda: pictures.shown_blob("n") != "")
+    ticks(lambda: pictures.shown_blob("n") == session.mirror.map.nodes["n"].picture)
     choose("n")
     return pictures.shown_blob("n")
 
@@ -252,9 +252,23 @@ def test_an_empty_mask_is_refused_and_painting_goes_on(pictured: str, ticks) -> 
     bpy.ops.alphaloom.paint_mask()
     stroke()
     bpy.ops.alphaloom.clear_mask()
+    assert bpy.context.tool_settings.image_paint.canvas == canvas()
     with pytest.raises(RuntimeError, match="Nothing is painted yet"):
         bpy.ops.alphaloom.use_mask()
     assert masks.painted() == "n" and session.mirror.map.nodes["n"].mask is None
+
+
+def test_undo_of_clearing_brings_the_mask_back(pictured: str, ticks) -> None:
+    bpy.ops.alphaloom.paint_mask()
+    stroke()
+    bpy.ops.alphaloom.leave_mask()
+    choose("n")
+    bpy.ops.ed.undo_push(message="left")
+    bpy.ops.alphaloom.clear_mask()
+    assert not masks.grey(canvas()).any()
+    bpy.ops.ed.undo_push(message="cleared")
+    bpy.ops.ed.undo()
+    assert masks.grey(canvas())[0, 0] == 255
 
 
 def test_a_mask_is_as_large_as_the_source_that_was_uploaded(pictured: str, other: Other, ticks) -> None:
@@ -305,6 +319,20 @@ def test_what_is_painted_is_in_the_file_that_is_saved(pictured: str, ticks, tmp_
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "map.blend"))
     assert masks.grey(canvas())[0, 0] == 255
     ticks(lambda: masks.painted() == "n" or cards.find("mask", "n") is None)
+
+
+def test_undo_of_painting_leaves_nothing_of_it_behind(pictured: str, ticks) -> None:
+    before, objects = tools()[0], set(bpy.data.objects.keys())
+    bpy.ops.ed.undo_push(message="a picture")
+    bpy.ops.alphaloom.paint_mask()
+    bpy.ops.ed.undo_push(message="painting")
+    stroke()
+    bpy.ops.alphaloom.leave_mask()
+    bpy.ops.ed.undo_push(message="left")
+    bpy.ops.ed.undo()
+    bpy.ops.ed.undo()
+    ticks(lambda: bpy.context.mode == "OBJECT" and set(bpy.data.objects.keys()) == objects)
+    assert tools()[0] == before and not bpy.context.scene.get(masks._BEFORE)
 
 
 def test_without_a_picture_there_is_nothing_to_paint_over(node) -> None:
