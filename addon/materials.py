@@ -16,6 +16,7 @@ PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
 """Marks of a node's image and of the image of its preview."""
 MASK, SOURCE = "alphaloom_mask", "alphaloom_source"
 """Of the image in which its mask is painted, and of the source that it is painted over."""
+_RARE = (MASK, SOURCE)
 _IMAGES = {PICTURE: "Picture", PREVIEW: "Preview", MASK: "Mask", SOURCE: "Source"}
 _WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
 
@@ -24,10 +25,13 @@ def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
     """A node's own material, if its picture has one, and its images."""
     material = picture.material_slots[0].material if picture is not None and picture.material_slots else None
     owned = [material] if material is not None and material.get(PICTURE) == node_id else []
-    painted = bpy.data.materials.get(_image_name(MASK, node_id))
-    if painted is not None and painted.get(MASK) == node_id:
-        owned.append(painted)
-    return owned + [found for mark in _IMAGES if (found := image(mark, node_id)) is not None]
+    # These few are found by name alone: looking through all images for each of a thousand nodes takes long.
+    painted = [
+        bpy.data.materials.get(_image_name(MASK, node_id)),
+        *(bpy.data.images.get(_image_name(m, node_id)) for m in _RARE),
+    ]
+    owned += [each for each in painted if each is not None and node_id in (each.get(MASK), each.get(SOURCE))]
+    return owned + [found for mark in (PICTURE, PREVIEW) if (found := image(mark, node_id)) is not None]
 
 
 def image(mark: str, node_id: str) -> bpy.types.Image | None:
