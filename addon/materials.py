@@ -16,6 +16,7 @@ PICTURE, PREVIEW = "alphaloom", "alphaloom_preview"
 """Marks of a node's image and of the image of its preview."""
 MASK, SOURCE = "alphaloom_mask", "alphaloom_source"
 """Of the image in which its mask is painted, and of the source that it is painted over."""
+_RARE = (MASK, SOURCE)
 _IMAGES = {PICTURE: "Picture", PREVIEW: "Preview", MASK: "Mask", SOURCE: "Source"}
 BLOB = "alphaloom_blob"
 """On a node's image: the blob that it shows."""
@@ -34,7 +35,10 @@ def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
     painted = bpy.data.materials.get(_image_name(MASK, node_id))
     if painted is not None and painted.get(MASK) == node_id:
         owned.append(painted)
-    images = [found for mark in _IMAGES if (found := image(mark, node_id)) is not None]
+    # Few nodes have these: they are found by name alone.
+    rare = [found for mark in _RARE if (found := bpy.data.images.get(_image_name(mark, node_id))) is not None]
+    images = [found for found in rare if node_id in (found.get(MASK), found.get(SOURCE))]
+    images += [found for mark in (PICTURE, PREVIEW) if (found := image(mark, node_id)) is not None]
     return owned + [found for found in images if not _is_left(found, node_id, owned)]
 
 
