@@ -59,7 +59,7 @@ def report() -> str:
     return words + (f". Not saved: {len(_failed)} ({_failed[0]})" if _failed else "")
 
 
-def step(end: float) -> None:
+def step(_until: float) -> None:
     """Save one picture: as it is in the .blend, or as the broker has it."""
     global _is_asked
     if not _waiting or _is_asked:

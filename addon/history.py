@@ -34,7 +34,7 @@ def more() -> None:
         _ask(older=bool(_past.jobs))
 
 
-def step(end: float) -> None:
+def step(_until: float) -> None:
     """Ask for what a panel wants and does not have."""
     global _past, _wanted, _told
     known = session.mirror.map.nodes.get(_past.node)

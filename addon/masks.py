@@ -251,7 +251,7 @@ def _remove(plane: bpy.types.Object) -> None:
 # -- by itself ----------------------------------------------------------------------------------------------
 
 
-def step(end: float) -> None:
+def step(_until: float) -> None:
     """The artist may leave painting with Blender's own means, and others may delete the node under the brush."""
     before = bpy.context.scene.get(_BEFORE)
     if before and not painted() and bpy.context.mode == "OBJECT":

@@ -24,7 +24,7 @@ def refresh() -> None:
     _heard_of = -1
 
 
-def step(end: float) -> None:
+def step(_until: float) -> None:
     global _heard_of
     if session.connection.state != "online" or session.mirror.edges == _heard_of or not session.mirror.loaded:
         return

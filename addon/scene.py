@@ -30,7 +30,8 @@ LAST_FIRST = ("picture", "link", "label", "card", "caption")
 """All kinds of objects, against the order of their names."""
 
 _index: dict[tuple[str, str], bpy.types.Object] | None = None
-"""Only holds within `at_once`."""
+_is_whole = False
+"""Whether what is not in the index is not there. Both only hold within `at_once`."""
 
 
 def collection(scene: bpy.types.Scene, parts: bool = False) -> bpy.types.Collection:
@@ -61,29 +62,32 @@ def _objects() -> Iterator[bpy.types.Object]:
 
 
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """Within it objects are looked through once, and not for each that is wanted. Nothing that replaces objects may happen
-    in it: no undo, no loading."""
-    global _index
+def at_once(whole: bool = True) -> Iterator[None]:
+    """Within it objects are looked through once, and not for each that is wanted; not `whole`: each that is wanted is looked
+    for once. Nothing that replaces objects may happen in it: no undo, no loading."""
+    global _index, _is_whole
     if _index is not None:
         yield
         return
-    _index = {(item.alphaloom.kind, item.alphaloom.ident): item for item in _objects()}
+    _index = {(item.alphaloom.kind, item.alphaloom.ident): item for item in _objects()} if whole else {}
+    _is_whole = whole
     try:
         with patterns.kept():
             yield
     finally:
-        _index = None
+        _index, _is_whole = None, False
 
 
 def find(kind: str, ident: str) -> bpy.types.Object | None:
     """The object of `kind` ('card', 'picture', 'label', 'caption', 'link') that belongs to a node or link."""
-    if _index is not None:
+    if _index is not None and (_is_whole or (kind, ident) in _index):
         return _index.get((kind, ident))
-    named = bpy.data.objects.get(_name(kind, ident))
-    if named is not None and _belongs(named, kind, ident) and named.users:
-        return named
-    return next((item for item in _objects() if _belongs(item, kind, ident)), None)
+    found = bpy.data.objects.get(_name(kind, ident))
+    if found is None or not _belongs(found, kind, ident) or not found.users:
+        found = next((item for item in _objects() if _belongs(item, kind, ident)), None)
+    if found is not None and _index is not None:
+        _index[kind, ident] = found
+    return found
 
 
 def _name(kind: str, ident: str) -> str:
@@ -126,7 +130,7 @@ def remove(idents: Collection[str], but: bpy.types.Object | None = None) -> None
     owned = [each for ident in idents for each in materials.of(ident, find("picture", ident))]
     if _index is not None:
         for item in items:
-            del _index[item.alphaloom.kind, item.alphaloom.ident]
+            _index.pop((item.alphaloom.kind, item.alphaloom.ident), None)
     _delete(items, owned)
 
 
@@ -135,8 +139,9 @@ def lay_aside(idents: Collection[str]) -> None:
     owners = _collections()
     for ident in idents:
         items = _all_of(ident)
-        picture = next((item for item in items if item.alphaloom.kind == "picture"), None)
-        materials.lay_aside(materials.of(ident, picture) if picture is not None else [])
+        if not any(item.alphaloom.kind == "link" for item in items):
+            picture = next((item for item in items if item.alphaloom.kind == "picture"), None)
+            materials.lay_aside(materials.of(ident, picture))
         for item in items:
             for owner in owners:
                 if item.name in owner.objects:
@@ -144,7 +149,7 @@ def lay_aside(idents: Collection[str]) -> None:
             for owner in item.users_collection if item.users else ():  # where the artist has put it
                 owner.objects.unlink(item)
             if _index is not None:
-                del _index[item.alphaloom.kind, ident]
+                _index.pop((item.alphaloom.kind, ident), None)
             item.alphaloom.ident = item.alphaloom.kind = item.name = materials.GONE
 
 
@@ -155,7 +160,7 @@ def purge() -> None:
 
 def _all_of(ident: str) -> list[bpy.types.Object]:
     """All objects of a node or a link."""
-    link = find("link", ident) if _index is not None else bpy.data.objects.get(_name("link", ident))
+    link = find("link", ident) if _is_whole else bpy.data.objects.get(_name("link", ident))
     if link is not None and _belongs(link, "link", ident):
         return [link]
     mask = bpy.data.objects.get(_name("mask", ident))  # few have one: it is not searched for

@@ -10,7 +10,6 @@ Design notes
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -115,8 +114,7 @@ class Session:
             overlay.look(self.mirror if self.connection.state == "online" else Mirror(), self.connection.client)
 
     def _tell_selection(self) -> None:
-        selected = tuple(ident for ident in cards.selected() if ident in self.mirror.map.nodes)
-        selected = selected[:MOST_SELECTED]
+        selected = tuple(ident for ident in cards.selected() if ident in self.mirror.map.nodes)[:MOST_SELECTED]
         if selected != self._selected and self.connection.state == "online":
             self._selected = selected
             self.connection.send(m.Select(selected))
@@ -264,7 +262,7 @@ class Session:
         scene, now, there = bpy.context.scene, self.mirror.map, self.hands.there
         self._receiving = True
         try:
-            with cards.at_once() if len(ids) > FEW else contextlib.nullcontext():
+            with cards.at_once(whole=len(ids) > FEW):
                 gone = {ident for ident in ids & there if ident not in now.nodes and ident not in now.links}
                 (cards.remove if len(gone) > FEW else cards.lay_aside)(gone)
                 there -= gone

@@ -54,7 +54,7 @@ def is_failed(blob: str) -> bool:
     return blob in _failed
 
 
-def step(end: float) -> None:
+def step(_until: float) -> None:
     """Ask for a few more, decode one."""
     if session.connection.state != "online":
         _failed.clear()  # when the broker is back it may have them

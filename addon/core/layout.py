@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 
-import numpy as np
+from .arrays import Array, np
 
 WIDTH, HEIGHT = 1.0, 1.27
 """A card's, in card widths."""
@@ -47,7 +47,7 @@ def _place(column: int, row: int) -> Place:
     return round(column * CELL[0], 4), round(row * CELL[1], 4)
 
 
-def _columns(count: int, ends: np.ndarray) -> np.ndarray:
+def _columns(count: int, ends: Array) -> Array:
     """Generations side by side, each below its parents as far as there is room; in cells."""
     generation = np.zeros(count, dtype=int)
     for _ in range(count):  # as many as there are generations, and one that finds nothing more
@@ -69,7 +69,7 @@ def _columns(count: int, ends: np.ndarray) -> np.ndarray:
     return np.column_stack([generation, height]).astype(np.float32)
 
 
-def _relaxed(place: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def _relaxed(place: Array, ends: Array) -> Array:
     parents, children = ends[:, 0], ends[:, 1]
     for step in range(STEPS):
         place = place - place.mean(axis=0)
@@ -96,7 +96,7 @@ def _taken(others: Iterable[Place]) -> set[tuple[int, int]]:
     return found
 
 
-def _on_grid(wanted: np.ndarray, ends: np.ndarray, taken: set[tuple[int, int]]) -> list[tuple[int, int]]:
+def _on_grid(wanted: Array, ends: Array, taken: set[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each in the nearest free cell, from left to right, and right of those of its parents that have one."""
     parents: dict[int, list[int]] = {}
     for parent, child in ends.tolist():

@@ -8,6 +8,7 @@ second, in a `format`, on so many `cards` in turn; the answer, when they are sen
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import sys
 import time
@@ -81,6 +82,7 @@ def a_map(count: int) -> Map:
     return Map({node.id: node for node in nodes}, {link.id: link for link in links}, 1)
 
 
+@functools.cache
 def picture(number: int, form: str) -> bytes:
     """Soft shapes with some grain, as a model's pictures have."""
     random = np.random.default_rng(number)
