@@ -1,12 +1,13 @@
 """Inside Blender's Python: the extension registered in an empty file, and real programs to talk to."""
 
+import http.client
 import json
 import os
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import bpy
 import processes
@@ -14,7 +15,7 @@ import pytest
 from others import Other
 
 import addon
-from addon.core.shared import address, model
+from addon.core.shared import model
 from addon.session import session
 
 FIRST_PATCH = "drift"
@@ -96,16 +97,16 @@ def alone(programs, tmp_path: Path) -> str:
 def map_of_its_own(broker: str, edges: int) -> Iterator[None]:
     """On a broker that other tests have, too: what goes over all its maps is as on the first day, and the map goes with its
     jobs afterwards."""
-    http, room = address.parse(broker).http, model.new_id()
+    room = model.new_id()
     said = None
     for _ in processes.until(30, every=0.02):
-        said = processes.get(f"{http}/health")
+        said = tell(broker, "GET", "/health")
         if said["edges"] == edges and not said["jobs"]:
             break
     else:
         pytest.fail(f"{edges} edges and no job were to be at work, and the broker says {said}")
-    tell(http, "POST", f"/v1/patches/{FIRST_PATCH}/play")
-    tell(http, "POST", "/v1/rooms", {"id": room})
+    tell(broker, "POST", f"/v1/patches/{FIRST_PATCH}/play")
+    tell(broker, "POST", "/v1/rooms", {"id": room})
     session.connection.room = room
     session.open(broker)
     tick_until(lambda: session.mirror.loaded and session.mirror.edges == edges)
@@ -114,13 +115,18 @@ def map_of_its_own(broker: str, edges: int) -> Iterator[None]:
     finally:
         session.close()
         session.connection.room = model.MAIN_ROOM
-        tell(http, "DELETE", f"/v1/rooms/{room}")
+        tell(broker, "DELETE", f"/v1/rooms/{room}")
 
 
-def tell(http: str, method: str, path: str, body: object = None) -> None:
-    data = json.dumps(body).encode() if body is not None else b""
-    request = urllib.request.Request(http + path, data, {"Content-Type": "application/json"}, method=method)
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30).close()
+def tell(broker: str, method: str, path: str, body: object = None) -> Any:
+    """Over HTTP and at once, as no session does it; the broker's answer."""
+    connection = http.client.HTTPConnection(broker.removeprefix("ws://"), timeout=30)
+    with closing(connection):
+        connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        said = answer.read()
+    assert answer.status < 300, (method, path, said)
+    return json.loads(said or b"null")
 
 
 @pytest.fixture
