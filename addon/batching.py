@@ -96,7 +96,7 @@ def line() -> str:
     if is_running() and session.connection.state != "online":
         said.append("waits for the broker")
     if current.failed:
-        frame, why = next(iter(current.failed.items()))
+        frame, why = min(current.failed.items())  # answers come in any order
         said.append(f"{len(current.failed)} failed, frame {frame} first: {why}")
     return "; ".join(filter(None, (*said, current.problem)))
 

@@ -1,4 +1,8 @@
-"""Inside Blender's Python: the extension registered in an empty file, and real programs to talk to."""
+"""Inside Blender's Python: the extension registered in an empty file, and real programs to talk to.
+
+A broker takes a second to start, so tests share two: `online` is a map of the test's own where nobody makes pictures, `making`
+one where an edge does. What ends its broker, gives it edges or goes to another takes `alone`.
+"""
 
 import http.client
 import json
@@ -108,9 +112,9 @@ def map_of_its_own(broker: str, edges: int) -> Iterator[None]:
     tell(broker, "POST", f"/v1/patches/{FIRST_PATCH}/play")
     tell(broker, "POST", "/v1/rooms", {"id": room})
     session.connection.room = room
-    session.open(broker)
-    tick_until(lambda: session.mirror.loaded and session.mirror.edges == edges)
     try:
+        session.open(broker)
+        tick_until(lambda: session.mirror.loaded and session.mirror.edges == edges)
         yield
     finally:
         session.close()
