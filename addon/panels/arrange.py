@@ -52,8 +52,7 @@ class ALPHALOOM_OT_frame_all(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        window = next(region for region in context.area.regions if region.type == "WINDOW")
-        arranging.frame(window, context.space_data)
+        arranging.frame(context.area)
         return {"FINISHED"}
 
 
