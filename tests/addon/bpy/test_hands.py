@@ -141,12 +141,12 @@ def test_a_card_in_another_collection_or_with_another_name_is_not_deleted(other,
     other.until(lambda: other.node("n").x == 3)
 
 
-def test_what_is_under_the_hand_when_the_connection_comes_back_is_not_lost(programs, online: str, tmp_path, ticks) -> None:
+def test_what_is_under_the_hand_when_the_connection_comes_back_is_not_lost(programs, alone: str, tmp_path, ticks) -> None:
     session.put(N, K)
     ticks(settled)
     programs.kill("broker")
     ticks(lambda: session.connection.state == "connecting")
-    programs.broker(tmp_path / "data", name="again", port=int(online.rsplit(":", 1)[1]))
+    programs.broker(tmp_path / "data", name="again", port=int(alone.rsplit(":", 1)[1]))
     while not any(isinstance(message, m.Snapshot) for message in session.connection.inbox):
         session.connection.tick()
     card().location.x = 4 * cards.UNIT
