@@ -81,6 +81,7 @@ class AlphaloomObject(bpy.types.PropertyGroup):
         description="Number of denoising steps; 0 leaves it to the model",
         min=0,
         max=check.STEPS[1],
+        translation_context=OURS,
         update=_edited,
     )
     guidance: FloatProperty(

@@ -21,6 +21,7 @@ SEEN = {"text", "placeholder", "heading"}
 NAMES = {"Alphaloom", "EEG", "ControlNet", "cold/warm", "calm", "location[2]", *samplers.SAMPLERS.values()}
 NAMES |= {name.title() for name in eeg_fields.FEATURES} | {"EMG"}
 """The same in each language: names, and what is typed."""
+UNITS = ("s", "Hz")
 
 
 def registered() -> Iterator[type]:
@@ -51,7 +52,9 @@ def of_blender() -> Iterator[str]:
 
 def fields_of(kind: type) -> set[str]:
     """The fields that the extension has given it."""
-    return {name for each in kind.__mro__ for name in vars(each).get("__annotations__", {})}
+    return {
+        name for each in kind.__mro__ if each.__module__.startswith("addon.") for name in vars(each).get("__annotations__", {})
+    }
 
 
 def parts(value: ast.expr) -> Iterator[ast.expr]:
@@ -85,7 +88,7 @@ def shown() -> Iterator[tuple[str, ast.expr]]:
 
 
 def has_words(text: str) -> bool:
-    return any(letter.isalpha() for letter in text)
+    return any(letter.isalpha() for letter in text) and text.strip() not in UNITS
 
 
 def originals() -> set[str]:
