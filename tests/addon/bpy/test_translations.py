@@ -38,13 +38,14 @@ def of_blender() -> Iterator[str]:
         known = kind.bl_rna
         if issubclass(kind, bpy.types.Operator):
             known = getattr(bpy.ops.alphaloom, kind.bl_idname.removeprefix("alphaloom.")).get_rna_type()
-            if "description" not in vars(kind):  # it says its tooltip itself
+            if kind.__doc__:  # others say their tooltips themselves
                 yield known.description
         elif issubclass(kind, bpy.types.Panel):
             yield kind.__doc__ or ""
         yield getattr(kind, "bl_label", "")
+        inherited = {field.as_pointer() for field in bpy.types.PropertyGroup.bl_rna.properties}
         for field in known.properties:
-            if field.name != field.identifier and field.identifier in fields_of(kind):
+            if field.name != field.identifier and field.identifier in fields_of(kind) and field.as_pointer() not in inherited:
                 yield from (field.name, field.description)
                 if field.type == "ENUM":
                     yield from (text for item in field.enum_items_static for text in (item.name, item.description))
