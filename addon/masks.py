@@ -21,6 +21,7 @@ from . import scene as cards
 from .core import png
 from .core.shared import errors
 from .session import session
+from .translations import say
 
 MASK, SOURCE = materials.MASK, materials.SOURCE
 KIND = "mask"
@@ -65,7 +66,7 @@ def _hear(ident: str, blob: str, said: bytes | errors.AlphaloomError) -> None:
         if said.code == "no_broker":
             del _fetching[ident]  # asked again when it is back
         else:
-            sources.problems[ident] = f"The source cannot be had: {said.message}"
+            sources.problems[ident] = say("The source cannot be had: {reason}").format(reason=said.message)
         return
     del _fetching[ident]
     if ident in session.mirror.map.nodes:
