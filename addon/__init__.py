@@ -3,7 +3,8 @@
 `core` knows the broker and not Blender; `scene`, `pictures` and `stage` know Blender and not the broker; `session` brings
 them together, `hands` what the artist does with Blender's own tools; `driving` and `bake` let EEG move anything; `giving`,
 `projecting` and `batching` take pictures out of the map, `guidance` the scene into it (both by `viewpoint`); `properties`,
-`eeg_fields`, `plot`, `overlay` and `panels` are what the artist sees; `headless` runs without a window.
+`eeg_fields`, `plot`, `overlay` and `panels` are what the artist sees, `translations` in which
+language; `headless` runs without a window.
 """
 
 from types import ModuleType
@@ -13,12 +14,12 @@ def _parts() -> tuple[ModuleType, ...]:
     """What Blender is told of, each after what it needs."""
     from . import (
         driving, eeg_fields, gallery, headless, heartbeat, history, masks, models, overlay, panels, plot, properties, sources,
-        thumbnails,
+        thumbnails, translations,
     )  # fmt: skip
 
     return (
-        properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, heartbeat, overlay,
-        plot, headless,
+        translations, properties, eeg_fields, panels, driving, thumbnails, history, gallery, models, sources, masks, heartbeat,
+        overlay, plot, headless,
     )  # fmt: skip
 
 

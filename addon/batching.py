@@ -19,6 +19,7 @@ import bpy
 from .core.batch import Batch, Frame
 from .core.shared import check, errors
 from .session import session
+from .translations import say, tell
 
 _PREFIX = "alphaloom."
 _WHOLE = {"seed": check.SEED, "variation_seed": check.SEED, "steps": check.STEPS}
@@ -75,29 +76,30 @@ def begin(card: bpy.types.Object, wanted: Wanted) -> str:
     current = Batch(session.connection.room, card.alphaloom.ident, new, wanted.eeg, session.ask, session.connection.send)
     session.listeners.append(_hear)
     session.chores.append(_step)
-    said = [f"{len(new)} frames to {folder / name}_####.png"]
+    said = [tell("{count} frames to {files}").format(count=len(new), files=f"{folder / name}_####.png")]
     if len(new) < len(frames):
-        said.append(f"{len(frames) - len(new)} are there already")
+        said.append(tell("{count} are there already").format(count=len(frames) - len(new)))
     if wanted.keyframed and (driven := _driven(card)):
-        said.append(f"drivers count as they are now: {', '.join(driven)}")
+        said.append(tell("drivers count as they are now: {fields}").format(fields=", ".join(driven)))
     return "; ".join(said)
 
 
 def cancel() -> None:
     if current is not None and not current.is_over:
-        current.stop("Cancelled.")
+        current.stop(tell("Cancelled."))
 
 
 def line() -> str:
     """How the batch stands, or has ended."""
     if current is None:
         return ""
-    said = [f"{current.done} of {current.total} frames"]
+    said = [say("{done} of {total} frames").format(done=current.done, total=current.total)]
     if is_running() and session.connection.state != "online":
-        said.append("waits for the broker")
+        said.append(say("waits for the broker"))
     if current.failed:
         frame, why = min(current.failed.items())  # answers come in any order
-        said.append(f"{len(current.failed)} failed, frame {frame} first: {why}")
+        words = say("{count} failed, frame {frame} first: {reason}")
+        said.append(words.format(count=len(current.failed), frame=frame, reason=why))
     return "; ".join(filter(None, (*said, current.problem)))
 
 

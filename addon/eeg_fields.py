@@ -107,7 +107,11 @@ class AlphaloomEeg(bpy.types.PropertyGroup):
         default=_SHOWN,
     )
     feature: StringProperty(
-        name="Feature", description="What moves", search=_features, search_options={"SUGGESTION"}, default="alpha"
+        name="Feature",
+        description="The feature that moves the target",
+        search=_features,
+        search_options={"SUGGESTION"},
+        default="alpha",
     )
     target: StringProperty(
         name="Target",

@@ -11,6 +11,7 @@ from . import materials
 from .core import png
 from .core.shared import errors, model
 from .session import session
+from .translations import say
 
 MOST_NAME = 48
 """Characters of a file's name."""
@@ -55,8 +56,15 @@ def report() -> str:
     if not (_waiting or _saved or _failed or _is_asked):
         return ""
     rest = len(_waiting) + _is_asked
-    words = f"{len(_saved)} saved" + (f", {rest} to go" if rest else f" in {_saved[-1].parent}" if _saved else "")
-    return words + (f". Not saved: {len(_failed)} ({_failed[0]})" if _failed else "")
+    if rest:
+        said = [say("{count} saved, {rest} to go").format(count=len(_saved), rest=rest)]
+    elif _saved:
+        said = [say("{count} saved in {folder}").format(count=len(_saved), folder=_saved[-1].parent)]
+    else:
+        said = []
+    if _failed:
+        said.append(say("Not saved: {count} ({reason})").format(count=len(_failed), reason=_failed[0]))
+    return ". ".join(said)
 
 
 def step(_until: float) -> None:
@@ -112,7 +120,7 @@ def _name(node: str) -> str:
 def _forget() -> None:
     global _is_asked
     if _is_asked or _waiting:
-        _failed.extend(["The connection was closed."] * (len(_waiting) + _is_asked))
+        _failed.extend([say("The connection was closed.")] * (len(_waiting) + _is_asked))
     _waiting.clear()
     _is_asked = False
 

@@ -74,7 +74,7 @@ def _material(image: bpy.types.Image, words: str, has_uv: bool) -> bpy.types.Mat
     if not has_uv:
         texture.projection, texture.projection_blend = "BOX", _BLEND
     tree.links.new(places.outputs["UV" if has_uv else "Generated"], texture.inputs["Vector"])
-    tree.links.new(texture.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Base Color"])
+    tree.links.new(texture.outputs["Color"], materials.node(tree, "ShaderNodeBsdfPrincipled").inputs["Base Color"])
     tree.nodes.active = texture
     return material
 

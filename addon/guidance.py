@@ -26,6 +26,7 @@ from .core import png
 from .core.shared import errors, model
 from .session import session
 from .viewpoint import Viewpoint
+from .translations import say
 
 MOST = 512
 """Lines of sight along the longer side; a larger map repeats them."""
@@ -111,7 +112,7 @@ def _look(end: float) -> bool:
     assert current is not None
     if bpy.context.scene.session_uid != current.scene:
         current = None
-        _say("The depth map was given up: another scene is open.")
+        _say(say("The depth map was given up: another scene is open."))
         return True
     shown = int(20 * current.progress)
     if not current.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get(), end):
@@ -195,7 +196,7 @@ def _uploaded(ident: str, field: str, answer: bytes | errors.AlphaloomError) -> 
     if isinstance(answer, errors.AlphaloomError):
         _say(answer.message)
     elif node is None:
-        _say("The node is gone; its picture is not used.")
+        _say(say("The node is gone; its picture is not used."))
     else:
         _say(_put(node, field, json.loads(answer)["blob"]))
 
@@ -206,7 +207,7 @@ def _put(node: model.Node, field: str, blob: str) -> str:
         changed["task"] = "img2img"
     session.put(replace(node, **changed))
     if field == "source" and session.mirror.map.parents(node.id, "image"):
-        return "The view is the source, but the parent by the image link goes before it."
+        return say("The view is the source, but the parent by the image link goes before it.")
     return ""
 
 

@@ -141,6 +141,11 @@ def use_nodes(owner: bpy.types.Material | bpy.types.World) -> None:
         owner.use_nodes = True
 
 
+def node(tree: bpy.types.NodeTree, kind: str) -> bpy.types.Node:
+    """Its first node of this kind: Blender names nodes in the language of its interface."""
+    return next(each for each in tree.nodes if each.bl_idname == kind)
+
+
 def shared(name: str, colour: tuple[float, float, float], roughness: float = 0.5, glow: float = 0.0) -> bpy.types.Material:
     """One of the extension's few plain materials, made once. With `glow` it shines in its colour and takes no light."""
     found = _marked(name)
@@ -148,7 +153,7 @@ def shared(name: str, colour: tuple[float, float, float], roughness: float = 0.5
         return found
     material = _new(name)
     material.diffuse_color = (*colour, 1)
-    shader: Any = material.node_tree.nodes["Principled BSDF"]
+    shader: Any = node(material.node_tree, "ShaderNodeBsdfPrincipled")
     shader.inputs["Base Color"].default_value = (0, 0, 0, 1) if glow else (*colour, 1)
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Emission Color"].default_value = (*colour, 1)

@@ -267,6 +267,6 @@ def _material(image: bpy.types.Image, words: str, layer: str) -> bpy.types.Mater
     links.new(places.outputs["Vector"], divided.inputs[0])
     links.new(inverse.outputs[0], divided.inputs["Scale"])
     links.new(divided.outputs["Vector"], texture.inputs["Vector"])
-    links.new(texture.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Base Color"])
+    links.new(texture.outputs["Color"], materials.node(tree, "ShaderNodeBsdfPrincipled").inputs["Base Color"])
     tree.nodes.active = texture
     return material

@@ -16,6 +16,7 @@ from bpy.props import (
 from . import models
 from .hands import OFF, OWN
 from .session import session
+from .translations import OURS
 from .core.shared import address, check, model, samplers
 
 TASKS = [
@@ -24,13 +25,13 @@ TASKS = [
     ("inpaint", "Inpaint", "The masked part of the source picture, painted anew"),
 ]
 SCHEDULERS = [
-    (OWN, "Model's own", "What the model was made for"),
+    (OWN, "Model's Own", "What the model was made for"),
     *((name, samplers.SAMPLERS[name], "How noise is taken away step by step") for name in model.SCHEDULERS),
 ]
 TILINGS = [
     (OFF, "None", "The picture has edges"),
     ("x", "Sideways", "The right edge goes on at the left"),
-    ("y", "Up and down", "The bottom goes on at the top"),
+    ("y", "Up and Down", "The bottom goes on at the top"),
     ("xy", "Both", "The picture tiles on both axes"),
 ]
 LINKS = [
@@ -40,7 +41,7 @@ LINKS = [
 ]
 VALUES = [
     ("SHARE", "0 to 1", "From the recording's low values (5 %) to its high ones (95 %)"),
-    ("OWN", "As recorded", "In the feature's own unit"),
+    ("OWN", "As Recorded", "In the feature's own unit"),
 ]
 _SAME = (
     "width", "height", "guidance", "strength", "seed", "blend", "modulate", "variation", "variation_seed", "eeg_in_file",
@@ -61,9 +62,9 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     picture: StringProperty()
     source: StringProperty()
     mask: StringProperty()
-    prompt: StringProperty(name="Prompt", description="What the picture shows", update=_edited)
+    prompt: StringProperty(name="Prompt", description="What the picture shows", translation_context=OURS, update=_edited)
     negative: StringProperty(name="Negative", description="What the picture must not show", update=_edited)
-    task: EnumProperty(name="Task", items=TASKS, update=_edited)
+    task: EnumProperty(name="Task", items=TASKS, translation_context=OURS, update=_edited)
     width: IntProperty(name="Width", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited)
     height: IntProperty(
         name="Height", default=256, min=check.SIDE[0], max=check.SIDE[1], step=8, subtype="PIXEL", update=_edited
@@ -75,8 +76,22 @@ class AlphaloomObject(bpy.types.PropertyGroup):
         search_options={"SUGGESTION"},
         update=_edited,
     )
-    steps: IntProperty(name="Steps", description="0 leaves it to the model", min=0, max=check.STEPS[1], update=_edited)
-    guidance: FloatProperty(name="Guidance", default=4.0, min=check.GUIDANCE[0], max=check.GUIDANCE[1], update=_edited)
+    steps: IntProperty(
+        name="Steps",
+        description="Number of denoising steps; 0 leaves it to the model",
+        min=0,
+        max=check.STEPS[1],
+        translation_context=OURS,
+        update=_edited,
+    )
+    guidance: FloatProperty(
+        name="Guidance",
+        description="How closely the picture follows the prompt",
+        default=4.0,
+        min=check.GUIDANCE[0],
+        max=check.GUIDANCE[1],
+        update=_edited,
+    )
     strength: FloatProperty(
         name="Strength",
         description="How far the source is changed",
@@ -86,9 +101,12 @@ class AlphaloomObject(bpy.types.PropertyGroup):
         subtype="FACTOR",
         update=_edited,
     )
-    seed: IntProperty(name="Seed", min=0, update=_edited)
+    seed: IntProperty(
+        name="Seed", description="Where the noise begins: the same seed makes the same picture", min=0, update=_edited
+    )
     blend: FloatProperty(
         name="Blend",
+        translation_context=OURS,
         description="0 is the first parent, 1 the second",
         default=0.5,
         min=0,
@@ -152,18 +170,20 @@ class AlphaloomScene(bpy.types.PropertyGroup):
     """The sidebar's own fields."""
 
     broker: StringProperty(name="Broker", description="The broker's address", default=address.DEFAULT)
-    prompt: StringProperty(name="Prompt", description="The new node's prompt")
-    link: EnumProperty(name="Link", description="How the new node hangs from the selected one", items=LINKS)
+    prompt: StringProperty(name="Prompt", description="The new node's prompt", translation_context=OURS)
+    link: EnumProperty(
+        name="Link", description="How the new node hangs from the selected one", items=LINKS, translation_context=OURS
+    )
     recording: StringProperty(
         name="Recording", description="A folder that python -m signals record wrote, or its features.vhdr", subtype="FILE_PATH"
     )
     feature: StringProperty(name="Feature", description="The recorded feature", default="calm")
     baked_path: StringProperty(
-        name="Property", description="Of the active object, as Copy Data Path gives it, such as location[2]"
+        name="Property", description="A property of the active object, as Copy Data Path gives it, such as location[2]"
     )
     baked_values: EnumProperty(name="Values", items=VALUES)
     source_image: StringProperty(name="Image", description="Any image of this file")
-    gallery_page: IntProperty(name="Page", description="Of the gallery", default=1, min=1)
+    gallery_page: IntProperty(name="Page", description="The page of the gallery that is shown", default=1, min=1)
     with_settings: BoolProperty(
         name="With Its Settings", description="Bring back seed, words and settings, too, not only the picture"
     )

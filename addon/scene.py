@@ -22,6 +22,7 @@ import bpy
 from . import materials, patterns
 from .core.shared import model
 from .patterns import DEPTH, FRONT, LABEL_HEIGHT, LINK_COLOURS, PICTURE, UNIT
+from .translations import say
 
 __all__ = ["FRONT", "LINK_COLOURS"]  # others ask for them here
 
@@ -114,14 +115,17 @@ def put_card(scene: bpy.types.Scene, node: model.Node, move: bool = True) -> bpy
     if move and tuple(round(v, 4) for v in card.location) != tuple(round(v, 4) for v in place):
         card.location = place
     shape_picture(node)
-    set_text(label, wrapped(node.prompt or "(inherits its words)"))
+    set_text(label, wrapped(node.prompt or say("(inherits its words)")))
     write_caption(node, "")
     return card
 
 
 def write_caption(node: model.Node, state: str) -> None:
     """The small line under the label: what the node does, or how its job stands."""
-    set_text(find("caption", node.id), shortened(state, 40) if state else f"{node.task} · seed {node.settings.seed}")
+    set_text(
+        find("caption", node.id),
+        shortened(state, 40) if state else say("{task} · seed {seed}").format(task=node.task, seed=node.settings.seed),
+    )
 
 
 def remove(idents: Collection[str], but: bpy.types.Object | None = None) -> None:

@@ -21,6 +21,7 @@ from .core.calm import Back, Calm
 from .core.connection import Answer, Connection
 from .core.eeg import Eeg
 from .hands import Hands
+from .translations import say
 from .core.mirror import Mirror
 from .core.shared import MAX_TEXT_BYTES, check, edits, errors, model, wire
 from .core.shared import messages as m
@@ -306,7 +307,7 @@ class Session:
     def _caption(self, ident: str) -> None:
         node = self.mirror.map.nodes.get(ident)
         if node is not None:
-            cards.write_caption(node, self.mirror.state_of(ident))
+            cards.write_caption(node, self.mirror.state_of(ident, say))
 
 
 def _is_rendering() -> bool:

@@ -20,11 +20,15 @@ from . import materials
 from .core import png
 from .core.shared import errors, model
 from .session import session
+from .translations import mark, say
 
 SIDE = 4096
 """The most pixels a side that are taken."""
 MOST_BYTES = 32 * 1024 * 1024
-FIELDS = {"source": "source picture", "mask": "mask"}
+REFUSED = {
+    "source": mark("The source picture was not taken: {reason}"),
+    "mask": mark("The mask was not taken: {reason}"),
+}
 
 problems: dict[str, str] = {}
 """Why a node's last upload came to nothing, by node."""
@@ -55,7 +59,7 @@ def _hear(node: str, field: str, mark: object, more: dict[str, Any], said: bytes
     del _under_way[node, field]
     session.news += 1
     if isinstance(said, errors.AlphaloomError):
-        problems[node] = f"The {FIELDS[field]} was not taken: {said.message}"
+        problems[node] = say(REFUSED[field]).format(reason=said.message)
     elif node in session.mirror.map.nodes:
         put(node, {field: str(json.loads(said)["blob"]), **more})
 
@@ -149,7 +153,7 @@ def image_of(node: str) -> bpy.types.Image | None:
 
 def _forget() -> None:
     for node, field in _under_way:
-        problems[node] = f"The {FIELDS[field]} was not taken: the connection was closed. Set it again."
+        problems[node] = say(REFUSED[field]).format(reason=say("the connection was closed. Set it again."))
     _under_way.clear()
 
 

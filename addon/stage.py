@@ -168,7 +168,7 @@ def _world() -> bpy.types.World:
         world = bpy.data.worlds.new(NAME)
         world["alphaloom"] = True
         materials.use_nodes(world)
-        background = world.node_tree.nodes["Background"]
+        background = materials.node(world.node_tree, "ShaderNodeBackground")
         background.inputs["Color"].default_value = (0.05, 0.06, 0.1, 1)
         background.inputs["Strength"].default_value = 0.35
     return world

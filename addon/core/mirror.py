@@ -6,6 +6,7 @@ taken off again, so that the broker's own values come back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .shared import edits, model
@@ -140,24 +141,24 @@ class Mirror:
         """Whether a job of it runs."""
         return any(job.node == node and job.state == "running" for job in self.jobs.values())
 
-    def state_of(self, node: str) -> str:
-        """One short line about a node's newest job; empty when its picture is simply there."""
+    def state_of(self, node: str, say: Callable[[str], str] = str) -> str:
+        """One short line about a node's newest job; empty when its picture is simply there. `say` translates."""
         newest = [job for job in self.jobs.values() if job.node == node]
         if not newest:
             return ""
         job = newest[-1]
         if job.state == "running" and node in self.pulling:
-            return _pulling(self.pulling[node])
+            return _pulling(self.pulling[node], say)
         if job.state == "running" and node in self.progress:
-            return "step {} of {}".format(*self.progress[node])
+            return say("step {} of {}").format(*self.progress[node])
         if job.state == "failed":
-            return f"failed: {job.error}"
-        return "" if job.state == "done" else job.state
+            return say("failed: {reason}").format(reason=job.error)
+        return "" if job.state == "done" else say(job.state)
 
 
-def _pulling(pulled: m.Pulling) -> str:
+def _pulling(pulled: m.Pulling, say: Callable[[str], str]) -> str:
     far = f"{100 * pulled.received // pulled.size} %" if pulled.size else f"{pulled.received / 1e6:.0f} MB"
-    return f"pulling {pulled.model[:MAX_NAME]} {far}"
+    return say("pulling {model} {far}").format(model=pulled.model[:MAX_NAME], far=far)
 
 
 def _ids(changes: tuple[model.Change, ...]) -> set[str]:

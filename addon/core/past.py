@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .shared import model, wire
@@ -63,9 +64,9 @@ def settings_of(known: model.Map, node: model.Node, job: model.Job) -> dict[str,
     return fields
 
 
-def line(job: model.Job) -> str:
-    """What made a picture, in a line."""
+def line(job: model.Job, say: Callable[[str], str] = str) -> str:
+    """What made a picture, in a line; `say` translates."""
     if job.resolved is None:
-        return "made elsewhere"
+        return say("made elsewhere")
     words = job.resolved.phrases[0].text if job.resolved.phrases else ""
-    return f"{words}, seed {job.resolved.seed}"
+    return say("{words}, seed {seed}").format(words=words, seed=job.resolved.seed)

@@ -8,6 +8,7 @@ from .. import arranging
 from .. import scene as cards
 from ..session import session
 from .sidebar import Online, Sidebar
+from ..translations import tell, tip
 
 
 class ALPHALOOM_OT_tidy(Online, bpy.types.Operator):
@@ -22,16 +23,16 @@ class ALPHALOOM_OT_tidy(Online, bpy.types.Operator):
         if not super().poll(context):
             return False
         if context.mode != "OBJECT":
-            cls.poll_message_set("Leave Edit Mode first")
+            cls.poll_message_set(tip("Leave Edit Mode first"))
             return False
         if not session.mirror.map.nodes:
-            cls.poll_message_set("The map has no cards yet")
+            cls.poll_message_set(tip("The map has no cards yet"))
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         moved = arranging.tidy(cards.selected())
-        self.report({"INFO"}, f"{moved} cards moved")
+        self.report({"INFO"}, tell("Cards moved: {count}").format(count=moved))
         return {"FINISHED"} if moved else {"CANCELLED"}
 
 
@@ -44,16 +45,15 @@ class ALPHALOOM_OT_frame_all(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if context.space_data is None or context.space_data.type != "VIEW_3D":
-            cls.poll_message_set("Only in a 3D view")
+            cls.poll_message_set(tip("This works in a 3D view only"))
             return False
         if not cards.bodies():
-            cls.poll_message_set("The map has no cards yet")
+            cls.poll_message_set(tip("The map has no cards yet"))
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        window = next(region for region in context.area.regions if region.type == "WINDOW")
-        arranging.frame(window, context.space_data)
+        arranging.frame(context.area)
         return {"FINISHED"}
 
 

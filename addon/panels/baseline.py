@@ -10,16 +10,17 @@ from .. import plot
 from ..core.calibration import Report
 from ..session import session
 from .sidebar import Online, Sidebar, paragraph
+from ..translations import mark, say, tip
 
 PHASE_S = 60.0
 NEEDED = 0.7
 """Of each phase must be clean."""
 
 _SAID = {
-    "waiting": ("Sit comfortably, and let the signal settle", "SORTTIME"),
-    "open": ("Eyes open: look at one point, sit still, let the jaw hang loose", "HIDE_OFF"),
-    "closed": ("Close your eyes now. A soft tone tells when it is over", "HIDE_ON"),
-    "computing": ("Done: you may open your eyes. The baseline is being computed", "SORTTIME"),
+    "waiting": (mark("Sit comfortably, and let the signal settle"), "SORTTIME"),
+    "open": (mark("Eyes open: look at one point, sit still, let the jaw hang loose"), "HIDE_OFF"),
+    "closed": (mark("Close your eyes now. A soft tone tells when it is over"), "HIDE_ON"),
+    "computing": (mark("Done: you may open your eyes. The baseline is being computed"), "SORTTIME"),
 }
 
 
@@ -30,7 +31,7 @@ class ALPHALOOM_OT_calibrate(Online, bpy.types.Operator):
     bl_label = "Calibrate"
 
     seconds: bpy.props.FloatProperty(
-        name="Seconds", description="Of each of the two phases", default=PHASE_S, min=5, max=600, options={"SKIP_SAVE"}
+        name="Seconds", description="Length of each of the two phases", default=PHASE_S, min=5, max=600, options={"SKIP_SAVE"}
     )
 
     @classmethod
@@ -38,10 +39,10 @@ class ALPHALOOM_OT_calibrate(Online, bpy.types.Operator):
         if not super().poll(context):
             return False
         if not session.mirror.performers:
-            cls.poll_message_set("No EEG is heard: start your headset's LSL program")
+            cls.poll_message_set(tip("No EEG is heard: start your headset's LSL program"))
             return False
         if session.eeg.calibration.runs:
-            cls.poll_message_set("A calibration runs already")
+            cls.poll_message_set(tip("A calibration runs already"))
             return False
         return True
 
@@ -60,7 +61,7 @@ class ALPHALOOM_OT_end_calibration(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.eeg.calibration.runs:
             return True
-        cls.poll_message_set("No calibration runs")
+        cls.poll_message_set(tip("No calibration runs"))
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -79,7 +80,7 @@ class ALPHALOOM_OT_delete_baseline(Online, bpy.types.Operator):
         if not super().poll(context):
             return False
         if session.eeg.calibration.runs or not session.eeg.calibration.report.file:
-            cls.poll_message_set("The broker keeps no baseline for this headset")
+            cls.poll_message_set(tip("The broker keeps no baseline for this headset"))
             return False
         return True
 
@@ -111,7 +112,7 @@ class ALPHALOOM_PT_baseline(Sidebar, bpy.types.Panel):
         if report.made:
             _draw_result(layout, context, report)
         elif report.step != "failed":
-            paragraph(layout, context, "None: features are compared with what is usual, and some with nothing", "INFO")
+            paragraph(layout, context, "No baseline: features are compared with what is usual, some with nothing", "INFO")
         row = layout.row(align=True)
         row.operator("alphaloom.calibrate", text="Calibrate Again" if report.made else "Calibrate", icon="HIDE_OFF")
         if report.file:
@@ -129,18 +130,25 @@ class ALPHALOOM_PT_baseline(Sidebar, bpy.types.Panel):
             box.progress(text=f"{calibration.left():.0f} s", factor=calibration.done())
         if report.clean is not None:
             enough = report.clean >= NEEDED
-            text = f"{report.clean:.0%} clean" + ("" if enough else f", {NEEDED:.0%} are needed: relax the jaw")
-            box.label(text=text, icon="CHECKMARK" if enough else "ERROR")
+            words = say("Clean: {share}") if enough else say("Clean: {share} of {needed} needed; relax the jaw")
+            box.label(
+                text=words.format(share=f"{report.clean:.0%}", needed=f"{NEEDED:.0%}"), icon="CHECKMARK" if enough else "ERROR"
+            )
 
 
 def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context, report: Report) -> None:
-    peak = f"alpha peak at {report.alpha_peak:.1f} Hz" if report.alpha_peak else "no clear alpha peak"
+    words = (
+        say("Baseline of {date}, alpha peak at {peak} Hz")
+        if report.alpha_peak
+        else say("Baseline of {date}, no clear alpha peak")
+    )
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(report.made))
-    paragraph(layout, context, f"Baseline of {made}, {peak}", "CHECKMARK")
+    peak = f"{report.alpha_peak:.1f}" if report.alpha_peak else ""
+    paragraph(layout, context, words.format(date=made, peak=peak), "CHECKMARK")
     for warning in report.warnings:
         paragraph(layout, context, warning, "ERROR")
     if report.file:
-        paragraph(layout, context, f"Kept by the broker in {report.file}", "FILE")
+        paragraph(layout, context, say("Kept by the broker in {file}").format(file=report.file), "FILE")
 
 
 _CLASSES = (ALPHALOOM_OT_calibrate, ALPHALOOM_OT_end_calibration, ALPHALOOM_OT_delete_baseline, ALPHALOOM_PT_baseline)

@@ -8,6 +8,7 @@ from .. import batching
 from ..core.shared import errors
 from .sidebar import Sidebar, active_card, paragraph
 from .tasks import HasCard
+from ..translations import mark, tip
 
 
 def wanted(context: bpy.types.Context) -> batching.Wanted:
@@ -27,7 +28,7 @@ class ALPHALOOM_OT_batch(HasCard, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
-        return {"A batch is under way: cancel it, or wait for its end": batching.is_running()}
+        return {mark("A batch is under way: cancel it, or wait for its end"): batching.is_running()}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -48,7 +49,7 @@ class ALPHALOOM_OT_cancel_batch(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if batching.is_running():
             return True
-        cls.poll_message_set("No batch is under way")
+        cls.poll_message_set(tip("No batch is under way"))
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -9,6 +9,7 @@ from ..core.shared import model
 from ..properties import LINKS
 from .nodes import add_node
 from .sidebar import Online, active_card
+from ..translations import OURS, tip
 
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
@@ -33,14 +34,18 @@ class ALPHALOOM_OT_add_child(Online, bpy.types.Operator):
     bl_label = "Add Child Node"
     bl_options = {"UNDO"}
 
-    prompt: bpy.props.StringProperty(name="Prompt", description="The new node's prompt", options={"SKIP_SAVE"})
-    link: bpy.props.EnumProperty(name="Link", description="How the new node hangs from the active one", items=LINKS)
+    prompt: bpy.props.StringProperty(
+        name="Prompt", description="The new node's prompt", translation_context=OURS, options={"SKIP_SAVE"}
+    )
+    link: bpy.props.EnumProperty(
+        name="Link", description="How the new node hangs from the active one", items=LINKS, translation_context=OURS
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         card = active_card(context)
         if card is None or not card.select_get() or context.mode != "OBJECT":
-            cls.poll_message_set("Select a card first")
+            cls.poll_message_set(tip("Select a card first"))
             return False
         return super().poll(context)
 
@@ -49,7 +54,7 @@ class ALPHALOOM_OT_add_child(Online, bpy.types.Operator):
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.activate_init = True  # one types at once
-        self.layout.prop(self, "prompt", text="", icon="GREASEPENCIL", placeholder="Prompt")
+        self.layout.prop(self, "prompt", text="", icon="GREASEPENCIL", placeholder="Type a Prompt")
         self.layout.activate_init = False
         self.layout.row().prop(self, "link", expand=True)
 

@@ -12,6 +12,7 @@ from ..session import session
 from ..core.shared import address, errors
 from . import preferences
 from .sidebar import Sidebar, paragraph
+from ..translations import say
 
 
 class ALPHALOOM_OT_connect(bpy.types.Operator):
@@ -47,8 +48,7 @@ class ALPHALOOM_OT_disconnect(bpy.types.Operator):
 
 
 class ALPHALOOM_OT_show_pictures(bpy.types.Operator):
-    """Let this view's Solid mode show textures in their own colours, and with them the pictures on the cards: flat light,
-    no outlines"""
+    """Show textures in Solid mode in this view, and with them the pictures on the cards; flat light, no outlines"""
 
     bl_idname = "alphaloom.show_pictures"
     bl_label = "Show Pictures in This View"
@@ -86,11 +86,10 @@ class ALPHALOOM_PT_map(Sidebar, bpy.types.Panel):
         if connection.problem:
             paragraph(layout, context, connection.problem, "ERROR")
         if connection.state == "online":
-            edges = f"{mirror.edges} edge" + "s" * (mirror.edges != 1)
-            layout.label(text=f"Online, {edges}" if mirror.edges else "Online, no edge: start python -m edge", icon="CHECKMARK")
-            paragraph(
-                layout, context, f"EEG: {mirror.eeg}" + (" (sham: a recording drives)" if mirror.sham else ""), "RNDCURVE"
-            )
+            words = say("Online, edges: {count}") if mirror.edges else say("Online, no edge: start python -m edge")
+            layout.label(text=words.format(count=mirror.edges), icon="CHECKMARK")
+            words = say("EEG: {state} (sham: a recording drives)") if mirror.sham else say("EEG: {state}")
+            paragraph(layout, context, words.format(state=mirror.eeg), "RNDCURVE")
         if mirror.map.nodes and hides_pictures(context.space_data):
             layout.operator("alphaloom.show_pictures", icon="TEXTURE")
         if mirror.error:

@@ -16,6 +16,7 @@ from ..session import session
 from ..core.shared import errors, model
 from ..core.shared import messages as m
 from .sidebar import Online, Sidebar, paragraph
+from ..translations import mark, say, tell, tip
 
 POOR, FAIR = 0.5, 0.8
 """A channel's quality below which it does not count, and below which it could be better."""
@@ -49,13 +50,13 @@ class ALPHALOOM_OT_bake(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         fields = context.scene.alphaloom
         missing = {
-            "Select an object first": context.active_object is None,
-            "Name a recording: the folder that python -m signals record wrote": not fields.recording,
-            "Name a property: right-click it, Copy Data Path": not fields.baked_path,
+            mark("Select an object first"): context.active_object is None,
+            mark("Name a recording: the folder that python -m signals record wrote"): not fields.recording,
+            mark("Name a property: right-click it, Copy Data Path"): not fields.baked_path,
         }
         for reason, is_missing in missing.items():
             if is_missing:
-                cls.poll_message_set(reason)
+                cls.poll_message_set(tip(reason))
                 return False
         return True
 
@@ -72,7 +73,8 @@ class ALPHALOOM_OT_bake(bpy.types.Operator):
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         gaps = int(np.isnan(values).sum())
-        self.report({"INFO"}, f"{len(values) - gaps} keyframes" + (f"; {gaps} frames have no value" if gaps else ""))
+        words = tell("Keyframes: {count}; frames without a value: {gaps}") if gaps else tell("Keyframes: {count}")
+        self.report({"INFO"}, words.format(count=len(values) - gaps, gaps=gaps))
         return {"FINISHED"}
 
 
@@ -87,7 +89,7 @@ class ALPHALOOM_OT_sham(Online, bpy.types.Operator):
         if not super().poll(context):
             return False
         if not session.eeg.recording:
-            cls.poll_message_set("The broker was given no recording: start it with --sham FILE")
+            cls.poll_message_set(tip("The broker was given no recording: start it with --sham FILE"))
             return False
         return True
 
@@ -113,12 +115,13 @@ def shown(wanted: Iterable[str], features: Iterable[str]) -> tuple[str, ...]:
 def state_of(frame: model.Frame) -> tuple[str, str]:
     """A sentence and an icon."""
     if frame.signal == "good":
-        return "The signal is good", "CHECKMARK"
+        return say("The signal is good"), "CHECKMARK"
     if frame.signal == "held":
-        return "The signal is poor: what it moves is held", "PAUSE"
+        return say("The signal is poor: what it moves is held"), "PAUSE"
     if frame.age > QUIET_S:
-        return f"Nothing has come for {frame.age:.0f} s: look at the headset and its program", "CANCEL"
-    return "The signal is lost: all goes back to neutral", "CANCEL"
+        words = say("Nothing has come for {seconds} s: look at the headset and its program")
+        return words.format(seconds=round(frame.age)), "CANCEL"
+    return say("The signal is lost: all goes back to neutral"), "CANCEL"
 
 
 def by_quality(frame: model.Frame) -> list[tuple[str, float]]:
@@ -137,13 +140,15 @@ class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
         who = performer(context)
         if who is None or session.connection.state != "online":
             is_online = session.connection.state == "online"
-            paragraph(layout, context, f"No EEG: {mirror.eeg}" if is_online else "Connect to a broker first", "RNDCURVE")
+            words = say("No EEG: {state}").format(state=mirror.eeg) if is_online else say("Connect to a broker first")
+            paragraph(layout, context, words, "RNDCURVE")
             return
         if len(mirror.performers) > 1:
             layout.prop(fields, "performer")
         layout.label(text=f"{who.stream}, {who.rate:.0f} Hz", icon="USER")
         if session.eeg.recording:
-            layout.operator("alphaloom.sham", text=f"Sham: {session.eeg.recording}", icon="FILE_MOVIE", depress=mirror.sham)
+            words = say("Sham: {recording}").format(recording=session.eeg.recording)
+            layout.operator("alphaloom.sham", text=words, icon="FILE_MOVIE", depress=mirror.sham)
         frame = mirror.frames.get(who.stream)
         if frame is None:
             layout.label(text="The first window takes its time", icon="SORTTIME")
@@ -167,8 +172,10 @@ class ALPHALOOM_PT_eeg(Sidebar, bpy.types.Panel):
             row = column.row(align=True)
             row.label(text="", icon_value=plot.swatch(number))
             place = driving.place(frame.features[name]) if name in frame.features else None
-            text = name if place is not None else f"{name} (no baseline)" if name in frame.features else f"{name} (not now)"
-            row.progress(text=text, factor=driving.NEUTRAL if place is None else place)
+            words = (
+                "{name}" if place is not None else say("{name} (no baseline)" if name in frame.features else "{name} (not now)")
+            )
+            row.progress(text=words.format(name=name), factor=driving.NEUTRAL if place is None else place)
         row = layout.row()
         row.label(text="The last 30 s; dotted: as usual")
         row.popover("ALPHALOOM_PT_shown", text="", icon="DOWNARROW_HLT")
@@ -209,7 +216,7 @@ class ALPHALOOM_PT_channels(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column(align=True)
         for name, quality in by_quality(session.mirror.frames[performer(context).stream]):
-            words = "poor" if quality < POOR else "fair" if quality < FAIR else "good"
+            words = say("Poor" if quality < POOR else "Fair" if quality < FAIR else "Good")
             column.progress(text=f"{name}: {words}", factor=quality)
 
 
@@ -238,7 +245,7 @@ class ALPHALOOM_PT_bake(Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, fields = self.layout, context.scene.alphaloom
-        for name, hint in (("recording", "Folder"), ("feature", "calm"), ("baked_path", "location[2]")):
+        for name, hint in (("recording", mark("Folder")), ("feature", "calm"), ("baked_path", "location[2]")):
             layout.prop(fields, name, placeholder=hint)
         layout.prop(fields, "baked_values")
         layout.operator("alphaloom.bake", icon="KEYFRAME_HLT")

@@ -12,6 +12,7 @@ from ..core.shared import errors
 from ..session import session
 from .history import columns, picture
 from .sidebar import Online, Sidebar, paragraph
+from ..translations import say, tell, tip
 
 PAGE = 24
 
@@ -46,13 +47,17 @@ class ALPHALOOM_OT_look_at(bpy.types.Operator):
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         node = session.mirror.map.nodes.get(properties.node)
         words = cards.shortened(node.prompt, 80) if node is not None else ""
-        return f"Select this card and look at it: {words}" if words else "Select this card and look at it"
+        return (
+            tip("Select this card and look at it: {words}").format(words=words)
+            if words
+            else tip("Select this card and look at it")
+        )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if context.mode == "OBJECT":
             return True
-        cls.poll_message_set("Leave this mode first: cards are selected in Object Mode")
+        cls.poll_message_set(tip("Leave this mode first: cards are selected in Object Mode"))
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -91,7 +96,7 @@ class ALPHALOOM_OT_save_pictures(Online, bpy.types.Operator):
         except errors.AlphaloomError as error:
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Saving {count} picture" + "s" * (count != 1))
+        self.report({"INFO"}, tell("Pictures being saved: {count}").format(count=count))
         return {"FINISHED"}
 
     @staticmethod
@@ -117,9 +122,11 @@ class ALPHALOOM_PT_gallery(Sidebar, bpy.types.Panel):
         for node in nodes[(page - 1) * PAGE : page * PAGE]:
             cell = grid.column(align=True)
             picture(cell, node.picture)
-            cell.operator("alphaloom.look_at", text=cards.shortened(node.prompt or node.task, 18)).node = node.id
+            cell.operator(
+                "alphaloom.look_at", text=cards.shortened(node.prompt or node.task, 18), translate=False
+            ).node = node.id
         if pages > 1:
-            layout.prop(fields, "gallery_page", text=f"Page of {pages}")
+            layout.prop(fields, "gallery_page", text=say("Page of {pages}").format(pages=pages), translate=False)
         layout.operator("alphaloom.save_pictures", icon="FILE_FOLDER")
         report = gallery.report()
         if report:

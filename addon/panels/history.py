@@ -11,6 +11,7 @@ from ..core.past import line
 from ..core.shared import errors
 from ..session import session
 from .sidebar import Sidebar, active_card, paragraph
+from ..translations import say, tip
 
 TILE = 80
 """Pixels of a picture, before Blender scales them."""
@@ -45,15 +46,15 @@ class ALPHALOOM_OT_go_back(bpy.types.Operator):
         jobs = history.look(card.alphaloom.ident).jobs if card is not None else []
         job = next((job for job in jobs if job.id == properties.job), None)
         if job is None:
-            return "Make this the node's picture again"
+            return tip("Make this the node's picture again")
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.ended or job.created))
-        return f"Make this the node's picture again: {line(job)}, {when}"
+        return tip("Make this the node's picture again: {picture}, {when}").format(picture=line(job, tip), when=when)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.mirror.loaded and active_card(context) is not None:
             return True
-        cls.poll_message_set("Connect to a broker and select a card first")
+        cls.poll_message_set(tip("Connect to a broker and select a card first"))
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -74,7 +75,7 @@ class ALPHALOOM_OT_more_history(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if history.is_asked():
-            cls.poll_message_set("The history is being fetched")
+            cls.poll_message_set(tip("The history is being fetched"))
             return False
         return session.connection.state == "online"
 
@@ -109,7 +110,7 @@ class ALPHALOOM_PT_history(Sidebar, bpy.types.Panel):
             cell = grid.column(align=True)
             picture(cell, job.picture)
             is_it = known is not None and known.picture == job.picture
-            text = str(job.resolved.seed) if job.resolved is not None else "Use"
+            text = str(job.resolved.seed) if job.resolved is not None else say("Use")
             cell.operator("alphaloom.go_back", text=text, icon="CHECKMARK" if is_it else "NONE", depress=is_it).job = job.id
         if not past.is_whole:
             layout.operator("alphaloom.more_history", icon="TRIA_DOWN")

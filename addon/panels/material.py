@@ -9,8 +9,9 @@ from ..session import session
 from ..core.shared import errors
 from .sidebar import Sidebar, active_card
 from .tasks import HasCard
+from ..translations import mark, tell
 
-NO_PICTURE = "The card has no picture yet: press Generate first"
+NO_PICTURE = mark("The card has no picture yet: press Generate first")
 
 
 def make_seamless(card: bpy.types.Object) -> str:
@@ -18,10 +19,10 @@ def make_seamless(card: bpy.types.Object) -> str:
     if card.alphaloom.tiling == "xy":
         return ""
     if session.connection.state != "online":
-        return "it is not seamless: connect to a broker first"
+        return tell("it is not seamless: connect to a broker first")
     card.alphaloom.tiling = "xy"
     session.generate(card.alphaloom.ident)
-    return "the seamless picture is being made"
+    return tell("the seamless picture is being made")
 
 
 def apply(context: bpy.types.Context) -> str:
@@ -33,7 +34,7 @@ def apply(context: bpy.types.Context) -> str:
         if goal is None:
             raise errors.AlphaloomError("unknown_image", f"There is no image {fields.image!r}: choose one.")
         giving.give_image(giving.image_of(ident, words, True), goal)
-        return f"{goal.name} has the picture"
+        return tell("{name} has the picture").format(name=goal.name)
     items = giving.takers(context.selected_objects)
     if not items:
         raise errors.AlphaloomError(
@@ -44,10 +45,10 @@ def apply(context: bpy.types.Context) -> str:
         image = giving.image_of(ident, words, fields.follow)
         for texture in textures:
             texture.image = image
-        said = [f"Image Texture nodes with the picture: {len(textures)}"]
+        said = [tell("Image Texture nodes with the picture: {count}").format(count=len(textures))]
     else:
         giving.give_material(giving.image_of(ident, words, fields.follow), words, items)
-        said = [f"Objects with the picture: {len(items)}"]
+        said = [tell("Objects with the picture: {count}").format(count=len(items))]
     if fields.seamless:
         said.append(make_seamless(card))
     return "; ".join(filter(None, said))
@@ -66,7 +67,7 @@ class ALPHALOOM_OT_apply_material(HasCard, bpy.types.Operator):
         card, goal = active_card(context), context.scene.alphaloom_tasks.goal
         return {
             NO_PICTURE: card is None or giving.picture_of(card.alphaloom.ident) is None,
-            "Select objects that take a material beside the card": goal != "IMAGE"
+            mark("Select objects that take a material beside the card"): goal != "IMAGE"
             and not giving.takers(context.selected_objects),
         }
 
@@ -100,7 +101,7 @@ def project(context: bpy.types.Context) -> str:
     for found in lit:
         projecting.put(found, image, node.prompt)
     count = sum(int(found.chosen.sum()) for found in lit)
-    return " ".join([f"Faces with the picture: {count}.", *said])
+    return " ".join([tell("Faces with the picture: {count}.").format(count=count), *said])
 
 
 def meshes(context: bpy.types.Context) -> list[bpy.types.Object]:
@@ -120,8 +121,8 @@ class ALPHALOOM_OT_project(HasCard, bpy.types.Operator):
         card = active_card(context)
         return {
             NO_PICTURE: card is None or giving.picture_of(card.alphaloom.ident) is None,
-            "Select meshes beside the card": not meshes(context),
-            "Leave Edit Mode first": context.mode != "OBJECT",
+            mark("Select meshes beside the card"): not meshes(context),
+            mark("Leave Edit Mode first"): context.mode != "OBJECT",
         }
 
     def execute(self, context: bpy.types.Context) -> set[str]:

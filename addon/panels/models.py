@@ -5,8 +5,11 @@ from __future__ import annotations
 import bpy
 
 from .. import models
-from ..core.catalogue import LOADED, THERE
+from ..core.catalogue import LOADED, NOWHERE, THERE
+from ..translations import mark, say
 from .sidebar import Online, paragraph
+
+_NOTES = {LOADED: mark("Loaded"), THERE: mark("On an edge"), NOWHERE: mark("No edge can load it")}
 
 
 def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, node: bpy.types.PropertyGroup) -> None:
@@ -20,7 +23,11 @@ def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, node: bpy
     elif node.model:
         note = next((offer.note for offer in models.catalogue.offers if offer.id == node.model), "")
         if note:
-            layout.label(text=note.capitalize(), icon="CHECKMARK" if note in (LOADED, THERE) else "IMPORT")
+            layout.label(
+                text=say(_NOTES.get(note, note.capitalize())),
+                translate=False,
+                icon="CHECKMARK" if note in (LOADED, THERE) else "IMPORT",
+            )
 
 
 class ALPHALOOM_OT_refresh_models(Online, bpy.types.Operator):

@@ -11,6 +11,7 @@ from ..session import session
 from ..core.shared import model
 from .models import draw_model
 from .sidebar import Online, Sidebar, active_card, card_is_selected, paragraph
+from ..translations import say, tip
 
 SPACING = 1.35  # card widths between a node and its new child
 ROW = 1.4  # and between two children
@@ -57,7 +58,7 @@ class ALPHALOOM_OT_generate(Online, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if sources.are_under_way(item.alphaloom.ident for item in context.selected_objects):
-            cls.poll_message_set("A source or mask is being uploaded")
+            cls.poll_message_set(tip("A source or mask is being uploaded"))
             return False
         return super().poll(context) and card_is_selected(cls, context)
 
@@ -69,7 +70,7 @@ class ALPHALOOM_OT_generate(Online, bpy.types.Operator):
 
 
 class ALPHALOOM_OT_dice(bpy.types.Operator):
-    """Another seed for each selected card"""
+    """Give each selected card another seed"""
 
     bl_idname = "alphaloom.dice"
     bl_label = "New Seed"
@@ -93,7 +94,7 @@ class ALPHALOOM_PT_add(Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, fields = self.layout, context.scene.alphaloom
-        layout.prop(fields, "prompt", text="", icon="GREASEPENCIL", placeholder="Prompt")
+        layout.prop(fields, "prompt", text="", icon="GREASEPENCIL", placeholder="Type a Prompt")
         if active_card(context):
             layout.row().prop(fields, "link", expand=True)
         layout.operator("alphaloom.add_node", icon="ADD")
@@ -127,7 +128,7 @@ class ALPHALOOM_PT_node(Sidebar, bpy.types.Panel):
         row.use_property_split = False
         row.operator("alphaloom.generate", icon="RENDER_STILL")
         row.prop(node, "live", toggle=True, icon="PLAY")
-        state = session.mirror.state_of(node.ident)
+        state = session.mirror.state_of(node.ident, say)
         if state:
             paragraph(layout, context, state, "INFO")
 

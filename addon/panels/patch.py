@@ -10,6 +10,7 @@ from .. import eeg_fields, plot
 from ..core.shared import errors, model
 from ..session import session
 from .sidebar import Online, Sidebar, paragraph
+from ..translations import OURS, mark, say, tell, tip
 
 
 def play(preset: str) -> None:
@@ -40,7 +41,7 @@ class ALPHALOOM_OT_play_preset(Online, bpy.types.Operator):
         if session.eeg.patch_name in dict(session.eeg.presets):
             return self.execute(context)
         return context.window_manager.invoke_confirm(
-            self, event, title="Play Preset", message="Your own patch is replaced", confirm_text="Play"
+            self, event, title=say("Play Preset"), message=say("Your own patch is replaced"), confirm_text=say("Play")
         )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -69,15 +70,15 @@ class ALPHALOOM_OT_add_rule(Online, bpy.types.Operator):
             return False
         fields = context.window_manager.alphaloom_eeg
         missing = {
-            "Name a feature, such as alpha": not fields.feature.strip(),
-            "Name a target: guidance, a scale of words such as cold/warm …": not fields.target.strip(),
-            f"There are {eeg_fields.MOST_RULES} rules, the most that a patch has": (
+            mark("Name a feature, such as alpha"): not fields.feature.strip(),
+            mark("Name a target: guidance, a scale of words such as cold/warm …"): not fields.target.strip(),
+            tip("There are {count} rules, the most that a patch has").format(count=eeg_fields.MOST_RULES): (
                 len(session.eeg.patch.rules) >= eeg_fields.MOST_RULES
             ),
         }
         for reason, is_missing in missing.items():
             if is_missing:
-                cls.poll_message_set(reason)
+                cls.poll_message_set(tip(reason))
                 return False
         return True
 
@@ -99,7 +100,9 @@ class ALPHALOOM_OT_remove_rule(Online, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not 0 <= self.number < len(session.eeg.patch.rules):
-            self.report({"ERROR"}, f"The patch has no rule {self.number + 1}: somebody has changed it")
+            self.report(
+                {"ERROR"}, tell("The patch has no rule {number}: somebody has changed it").format(number=self.number + 1)
+            )
             return {"CANCELLED"}
         session.eeg.patch.remove(self.number)
         return {"FINISHED"}
@@ -108,6 +111,7 @@ class ALPHALOOM_OT_remove_rule(Online, bpy.types.Operator):
 class ALPHALOOM_PT_patch(Sidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_patch"
     bl_label = "Patch"
+    bl_translation_context = OURS
     bl_parent_id = "ALPHALOOM_PT_eeg"
 
     @classmethod
@@ -119,19 +123,19 @@ class ALPHALOOM_PT_patch(Sidebar, bpy.types.Panel):
         layout, eeg = self.layout, session.eeg
         layout.enabled = session.connection.state != "offline"  # while it is looked for, what is turned waits
         amounts = context.window_manager.alphaloom_amounts
-        layout.menu("ALPHALOOM_MT_presets", text=eeg.patch_name.title() or "Presets", icon="PRESET")
+        layout.menu("ALPHALOOM_MT_presets", text=eeg.patch_name.title() or say("Presets"), icon="PRESET")
         several = len(session.mirror.performers) > 1 or any(rule.performer > 1 for rule in eeg.patch.rules)
         for number, rule in enumerate(eeg.patch.rules[: eeg_fields.MOST_RULES]):
             column = layout.column(align=True)
             row = column.row(align=True)
-            row.label(text=(f"{rule.performer}: " if several else "") + f"{rule.feature} → {rule.target}")
+            row.label(text=(f"{rule.performer}: " if several else "") + f"{rule.feature} → {rule.target}", translate=False)
             row.operator("alphaloom.remove_rule", text="", icon="X", emboss=False).number = number
             if rule.target == "seed":
                 column.prop(amounts, f"seeds_{number}", slider=True)
             else:
                 column.prop(amounts, f"amount_{number}", slider=True)
             if number in eeg.idle:
-                paragraph(column, context, f"Idle: {eeg.idle[number]}", "INFO")
+                paragraph(column, context, say("Idle: {reason}").format(reason=eeg.idle[number]), "INFO")
         if not eeg.patch.rules:
             paragraph(layout, context, "No rule: EEG moves nothing", "INFO")
 

@@ -8,6 +8,7 @@ from .. import scene as cards
 from ..session import session
 from ..core.shared import model
 from .sidebar import Sidebar
+from ..translations import say, tip
 
 MOST = 12
 """Jobs that are listed; the others are counted."""
@@ -24,17 +25,20 @@ def open_jobs() -> list[model.Job]:
 def line(job: model.Job) -> str:
     """A job in a line: what of it is known."""
     node = session.mirror.map.nodes.get(job.node)
-    words = cards.shortened(node.prompt or node.task, 24) if node is not None else "deleted"
+    words = cards.shortened(node.prompt or node.task, 24) if node is not None else say("deleted")
     if job.state == "running":
-        return f"{words}: {session.mirror.state_of(job.node)}"
+        return f"{words}: {session.mirror.state_of(job.node, say)}"
     place = session.mirror.places.get(job.id)
     if place is None:
-        return f"{words}: waits"
-    return f"{words}: number {place.position}" + (f", about {place.seconds:.0f} s" if place.seconds is not None else "")
+        return say("{words}: waits").format(words=words)
+    if place.seconds is None:
+        return say("{words}: number {number}").format(words=words, number=place.position)
+    line = say("{words}: number {number}, about {seconds} s")
+    return line.format(words=words, number=place.position, seconds=round(place.seconds))
 
 
 class ALPHALOOM_OT_cancel(bpy.types.Operator):
-    """Call off a job; without one, all jobs of the selected cards"""
+    """Cancel this job, or all jobs of the selected cards"""
 
     bl_idname = "alphaloom.cancel"
     bl_label = "Cancel"
@@ -44,10 +48,10 @@ class ALPHALOOM_OT_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.connection.state != "online":
-            cls.poll_message_set("Connect to a broker first")
+            cls.poll_message_set(tip("Connect to a broker first"))
             return False
         if not open_jobs():
-            cls.poll_message_set("No job waits or runs")
+            cls.poll_message_set(tip("No job waits or runs"))
             return False
         return True
 
@@ -69,10 +73,10 @@ class ALPHALOOM_PT_queue(Sidebar, bpy.types.Panel):
         column, jobs = self.layout.column(align=True), open_jobs()
         for job in jobs[:MOST]:
             row = column.row()
-            row.label(text=line(job), icon="PLAY" if job.state == "running" else "SORTTIME")
+            row.label(text=line(job), translate=False, icon="PLAY" if job.state == "running" else "SORTTIME")
             row.operator("alphaloom.cancel", text="", icon="X", emboss=False).job = job.id
         if len(jobs) > MOST:
-            column.label(text=f"and {len(jobs) - MOST} more", icon="BLANK1")
+            column.label(text=say("and {count} more").format(count=len(jobs) - MOST), icon="BLANK1")
         if not jobs:
             column.label(text="No job waits or runs")
 

@@ -9,13 +9,14 @@ from ..core.shared import errors
 from ..session import session
 from . import preferences
 from .sidebar import Sidebar, paragraph
+from ..translations import mark, tip
 
 local = servers.Servers()
 SAYS = {
-    "broker starts": "The broker starts…",
-    "edge starts": "The edge loads its model…",
-    "running": "Broker and edge are running",
-    "stopping": "They are ending…",
+    "broker starts": mark("The broker starts…"),
+    "edge starts": mark("The edge loads its model…"),
+    "running": mark("Broker and edge are running"),
+    "stopping": mark("Broker and edge are stopping…"),
 }
 
 
@@ -28,10 +29,10 @@ class ALPHALOOM_OT_start_servers(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.connection.state == "online":
-            cls.poll_message_set("A broker answers already")
+            cls.poll_message_set(tip("A broker answers already"))
             return False
         if local.state not in ("off", "failed"):
-            cls.poll_message_set("They have been started")
+            cls.poll_message_set(tip("Broker and edge have been started already"))
             return False
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..session import session
+from ..translations import say, tip
 
 
 class Sidebar:
@@ -22,7 +23,7 @@ class Online:
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.connection.state == "online":
             return True
-        cls.poll_message_set("Connect to a broker first")
+        cls.poll_message_set(tip("Connect to a broker first"))
         return False
 
 
@@ -34,18 +35,18 @@ def active_card(context: bpy.types.Context) -> bpy.types.Object | None:
 def card_is_selected(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     if any(item.alphaloom.kind == "card" for item in context.selected_objects):
         return True
-    cls.poll_message_set("Select a card first")
+    cls.poll_message_set(tip("Select a card first"))
     return False
 
 
 def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
-    """A text of any length, broken to the sidebar's width."""
+    """A text of any length, translated and broken to the sidebar's width."""
     most = max(16, int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 6)
     column = layout.column(align=True)
     row = ""
-    for word in text.split():
+    for word in say(text).split():
         if row and len(row) + len(word) >= most:
-            column.label(text=row, icon=icon)
+            column.label(text=row, icon=icon, translate=False)
             row, icon = "", "BLANK1"
         row = f"{row} {word}".strip()
-    column.label(text=row, icon=icon)
+    column.label(text=row, icon=icon, translate=False)

@@ -11,6 +11,7 @@ from ..core.shared import errors
 from ..session import session
 from .history import picture
 from .sidebar import Online, Sidebar, active_card, paragraph
+from ..translations import OURS, tip
 
 FIELDS = [
     ("source", "Source", "The picture that is changed"),
@@ -28,7 +29,7 @@ class _Given(Online):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if active_card(context) is None:
-            cls.poll_message_set("Select a card first")
+            cls.poll_message_set(tip("Select a card first"))
             return False
         return super().poll(context)
 
@@ -42,7 +43,7 @@ class _Given(Online):
 
 
 class ALPHALOOM_OT_source_from_file(_Given, bpy.types.Operator):
-    """Take a PNG, JPEG or WebP"""
+    """Use a PNG, JPEG or WebP file"""
 
     bl_idname = "alphaloom.source_from_file"
     bl_label = "From File"
@@ -60,7 +61,7 @@ class ALPHALOOM_OT_source_from_file(_Given, bpy.types.Operator):
 
 
 class ALPHALOOM_OT_source_from_image(_Given, bpy.types.Operator):
-    """Take the image of this file that is named beside"""
+    """Use the image of this file that is named at the left"""
 
     bl_idname = "alphaloom.source_from_image"
     bl_label = "From Image"
@@ -68,7 +69,7 @@ class ALPHALOOM_OT_source_from_image(_Given, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if context.scene.alphaloom.source_image not in bpy.data.images:
-            cls.poll_message_set("Name an image of this file first")
+            cls.poll_message_set(tip("Name an image of this file first"))
             return False
         return super().poll(context)
 
@@ -78,7 +79,7 @@ class ALPHALOOM_OT_source_from_image(_Given, bpy.types.Operator):
 
 
 class ALPHALOOM_OT_source_from_card(_Given, bpy.types.Operator):
-    """Take the other selected card's picture; with this card alone selected its own"""
+    """Use the other selected card's picture, or this card's own where it is selected alone"""
 
     bl_idname = "alphaloom.source_from_card"
     bl_label = "From Card"
@@ -93,7 +94,7 @@ class ALPHALOOM_OT_source_from_card(_Given, bpy.types.Operator):
 
 
 class ALPHALOOM_OT_clear_source(_Given, bpy.types.Operator):
-    """Have none any more"""
+    """Take the source or the mask away from the node"""
 
     bl_idname = "alphaloom.clear_source"
     bl_label = "Clear"
@@ -107,15 +108,16 @@ class ALPHALOOM_OT_paint_mask(_Given, bpy.types.Operator):
 
     bl_idname = "alphaloom.paint_mask"
     bl_label = "Paint Mask"
+    bl_translation_context = OURS
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
         if context.mode != "OBJECT":
-            cls.poll_message_set("Leave this mode first")
+            cls.poll_message_set(tip("Leave this mode first"))
         elif masks.source_image(active_card(context).alphaloom.ident) is None:
-            cls.poll_message_set("There is no picture to paint over yet: generate one, or set a source")
+            cls.poll_message_set(tip("There is no picture to paint over yet: generate one, or set a source"))
         else:
             return True
         return False
@@ -133,12 +135,12 @@ class _Painting:
     def poll(cls, context: bpy.types.Context) -> bool:
         if masks.painted():
             return True
-        cls.poll_message_set("No mask is painted just now")
+        cls.poll_message_set(tip("No mask is painted just now"))
         return False
 
 
 class ALPHALOOM_OT_use_mask(_Painting, Online, bpy.types.Operator):
-    """Have this mask: what is painted is made anew with the next picture"""
+    """Use this mask: what is painted is made anew with the next picture"""
 
     bl_idname = "alphaloom.use_mask"
     bl_label = "Use Mask"
@@ -157,7 +159,7 @@ class ALPHALOOM_OT_use_mask(_Painting, Online, bpy.types.Operator):
 
 
 class ALPHALOOM_OT_leave_mask(_Painting, bpy.types.Operator):
-    """Leave painting; what is painted stays, to be gone on with"""
+    """Stop painting; what is painted stays, to be continued later"""
 
     bl_idname = "alphaloom.leave_mask"
     bl_label = "Leave"
@@ -168,7 +170,7 @@ class ALPHALOOM_OT_leave_mask(_Painting, bpy.types.Operator):
 
 
 class ALPHALOOM_OT_clear_mask(bpy.types.Operator):
-    """Paint out the whole mask, and have the node have none"""
+    """Erase the whole mask, and take it away from the node"""
 
     bl_idname = "alphaloom.clear_mask"
     bl_label = "Clear Mask"
@@ -178,7 +180,7 @@ class ALPHALOOM_OT_clear_mask(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if masks.painted() or active_card(context) is not None:
             return True
-        cls.poll_message_set("Select a card first")
+        cls.poll_message_set(tip("Select a card first"))
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -7,11 +7,12 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, 
 
 from ..session import session
 from .sidebar import active_card
+from ..translations import mark, tip
 
 GOALS = [
     ("MATERIAL", "New Material", "A new material in each object's active slot"),
     ("TEXTURE", "Image Texture", "The active Image Texture node of each object's active material"),
-    ("IMAGE", "Image", "An image that is there, whatever uses it"),
+    ("IMAGE", "Image", "An image of this file, whatever uses it"),
 ]
 PROJECTORS = [
     ("CAMERA", "Camera", "The scene's camera"),
@@ -19,7 +20,7 @@ PROJECTORS = [
 ]
 FRAMES = [
     ("SCENE", "Scene Range", "The scene's frame range"),
-    ("TYPED", "Custom Range", "A range of one's own"),
+    ("TYPED", "Custom Range", "A frame range of your own"),
 ]
 
 
@@ -69,12 +70,12 @@ class HasCard:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         missing = {
-            "Make a card the active object: click it last": active_card(context) is None,
-            "Connect to a broker first": cls.needs_broker and session.connection.state != "online",
+            mark("Make a card the active object: click it last"): active_card(context) is None,
+            mark("Connect to a broker first"): cls.needs_broker and session.connection.state != "online",
         } | cls.missing(context)
         for reason, is_missing in missing.items():
             if is_missing:
-                cls.poll_message_set(reason)
+                cls.poll_message_set(tip(reason))
                 return False
         return True
 

@@ -12,6 +12,7 @@ from ..session import session
 from ..core.shared import errors, model
 from .sidebar import Sidebar, active_card, paragraph
 from .tasks import HasCard
+from ..translations import mark
 
 PICTURES = [
     ("depth", "Depth Map", "What a ControlNet guides by"),
@@ -37,7 +38,7 @@ class ALPHALOOM_OT_take_depth(HasCard, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
-        return {"A depth map is being made: wait for its end": guidance.current is not None}
+        return {mark("A depth map is being made: wait for its end"): guidance.current is not None}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -56,7 +57,7 @@ class ALPHALOOM_OT_take_view(HasCard, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
-        return {"This needs a window and a graphics card": bpy.app.background}
+        return {mark("This needs a window and a graphics card"): bpy.app.background}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
