@@ -41,6 +41,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(autouse=True)
 def empty_file() -> Iterator[None]:
+    """As in a Blender that has just been started: a session keeps the map of before until it is opened again."""
+    session.__init__()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     addon.register()
     yield
@@ -118,7 +120,6 @@ def map_of_its_own(broker: str, edges: int) -> Iterator[None]:
         yield
     finally:
         session.close()
-        session.connection.room = model.MAIN_ROOM
         tell(broker, "DELETE", f"/v1/rooms/{room}")
 
 
