@@ -95,8 +95,8 @@ class Session:
         for change in self._calm.due(time.monotonic()):
             _put(change)
         for chore in tuple(self.chores):
-            self.chores.remove(chore)  # one that raises does not come again
-            if not chore(end):
+            self.chores.remove(chore)
+            if not self._is_done(chore, end):
                 self.chores.append(chore)
             if time.perf_counter() > end:
                 break  # at the next tick the others come first
@@ -118,6 +118,14 @@ class Session:
         if selected != self._selected and self.connection.state == "online":
             self._selected = selected
             self.connection.send(m.Select(selected))
+
+    def _is_done(self, chore: Callable[[float], bool | None], end: float) -> bool | None:
+        """Do a little of a chore. One that raises comes again, and keeps nobody else from theirs."""
+        try:
+            return chore(end)
+        except Exception as problem:
+            self.connection.problem = f"{type(problem).__name__}: {problem}"
+            return None
 
     def drop(self, chore: Callable[[float], bool | None]) -> None:
         self.chores[:] = [each for each in self.chores if each is not chore]
