@@ -226,6 +226,14 @@ def release_copies() -> None:
                 _release(owner)
 
 
+def release_map(name: str) -> None:
+    """Leave all cards and links that are there to the artist."""
+    for owner in _collections():
+        if not owner.alphaloom_holds_parts:
+            owner.name = name
+        _release(owner)
+
+
 def _has_own_name(item: bpy.types.Object) -> bool:
     return bool(item.name == _name(item.alphaloom.kind, item.alphaloom.ident))
 
