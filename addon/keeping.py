@@ -30,16 +30,18 @@ def note(known: model.Map, truth: model.Map) -> None:
 def unheard(known: model.Map, is_file: bool) -> list[model.Change]:
     """What the scene has and the broker has not heard. Of a file just opened (`is_file`) the whole map, where the broker has
     none. What is noted is used up."""
-    found = []
-    for ident, kind in cards.idents().items():
-        item = cards.find(kind, ident)
-        said = saved.read(item.alphaloom.noted) if item is not None and item.alphaloom.noted else None
-        if item is None or said is None or said[0].id != ident:
-            continue
-        item.alphaloom.noted = ""
-        then, mine = said
-        found.append(saved.Saved(then, _as_shown(then, item) if isinstance(then, model.Node) else then, mine))
+    with cards.at_once():
+        found = [each for ident, kind in cards.idents().items() if (each := _saved(cards.find(kind, ident), ident)) is not None]
     return saved.unheard(known, saved.anew(found) if is_file and not known.nodes else found)
+
+
+def _saved(item: bpy.types.Object | None, ident: str) -> saved.Saved | None:
+    said = saved.read(item.alphaloom.noted) if item is not None and item.alphaloom.noted else None
+    if item is None or said is None or said[0].id != ident:
+        return None
+    item.alphaloom.noted = ""
+    then, mine = said
+    return saved.Saved(then, _as_shown(then, item) if isinstance(then, model.Node) else then, mine)
 
 
 def _as_shown(then: model.Node, card: bpy.types.Object) -> model.Node:
@@ -54,9 +56,7 @@ def _place(now: float, was: float) -> float:
 def set_aside() -> str:
     """Leave all cards of the scene to the artist: they are of another map. What is to be said of it."""
     idents = cards.idents()
-    for ident in idents:
-        for each in materials.of(ident, cards.find("picture", ident)):
-            materials.release(each)
+    materials.release_all(idents)
     count = sum(kind == "card" for kind in idents.values())
     cards.release_map(LEFT)
     return f"The {count} cards of this file are not on the broker's map: they stay as yours, in the collection {LEFT!r}."

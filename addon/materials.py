@@ -9,6 +9,7 @@ Design notes
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from typing import Any
 
 import bpy
@@ -66,6 +67,14 @@ def release(owned: bpy.types.Image | bpy.types.Material) -> None:
     """It is the artist's."""
     for mark in (*_IMAGES, BLOB, _LEFT):
         owned.pop(mark, None)
+
+
+def release_all(idents: Container[str]) -> None:
+    """What belongs to these nodes is the artist's."""
+    for kind in (bpy.data.materials, bpy.data.images):
+        for each in kind:
+            if any(each.get(mark) in idents for mark in _IMAGES):
+                release(each)
 
 
 def lay_aside(owned: list[bpy.types.ID]) -> None:
