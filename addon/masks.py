@@ -205,7 +205,7 @@ def _plane(ident: str, picture: bpy.types.Object, canvas: bpy.types.Image, below
         plane.data = picture.data.copy()
         plane.data.transform(Matrix.Diagonal((*picture.scale, 1)))
         plane.scale = (1, 1, 1)  # brushes warn of any other
-        plane.name = f"Alphaloom Mask {ident}"
+        plane.name = materials.named("Mask", ident)
         plane.alphaloom.ident, plane.alphaloom.kind = ident, KIND
         plane.location.y += FRONT
         cards.collection(bpy.context.scene, parts=True).objects.link(plane)

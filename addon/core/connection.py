@@ -136,6 +136,8 @@ class Connection:
                 said: bytes | errors.AlphaloomError = await web.ask(goal, self.token, method, path, body)
             except errors.AlphaloomError as problem:
                 said = problem
+            except Exception as problem:  # whoever asked waits for an answer
+                said = errors.AlphaloomError("failed", f"{method} {path} cannot be asked: {problem!r}.")
         self.inbox.append(Answer(then, said))
 
     async def _stay(self, goal: address.Address, room: str) -> None:

@@ -374,3 +374,18 @@ def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(mak
         assert pictures.shown_blob("n") == ""
         ticks(lambda: pictures.shown_blob("n") == blob)
         assert not previews()
+
+
+def test_a_chore_that_raises_is_said_and_keeps_nobody_from_theirs(other, ticks) -> None:
+    asked = []
+
+    def broken(end: float) -> bool:
+        asked.append(end)
+        if len(asked) < 3:
+            raise RuntimeError("no luck")
+        return True
+
+    session.chores.insert(0, broken)
+    session.put(model.Node("n"))
+    other.until(lambda: other.node("n").id == "n" and len(asked) == 3)
+    assert "no luck" in session.connection.problem and broken not in session.chores
