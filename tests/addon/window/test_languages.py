@@ -16,7 +16,7 @@ def translations(language: str) -> dict[str, str]:
     return ast.literal_eval(ast.parse(file.read_text(encoding="utf-8")).body[-1].value)
 
 
-@pytest.mark.parametrize("language", ("pl", "es"))
+@pytest.mark.parametrize("language", ["pl", pytest.param("es", marks=pytest.mark.long)])
 def test_the_sidebar_speaks_the_language_of_blender(
     programs, tmp_path, open_window: Callable[..., Window], language: str
 ) -> None:
