@@ -31,14 +31,25 @@ def tidy(chosen: Collection[str] = ()) -> int:
     return len(moved)
 
 
-def frame(region: bpy.types.Region, space: bpy.types.SpaceView3D) -> None:
-    """Show all cards from the front, without perspective."""
+def frame(area: bpy.types.Area) -> None:
+    """Show all cards from the front, without perspective, beside the sidebars of a 3D view."""
+    space = area.spaces.active
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    left, right = (_covered(area, kind) for kind in ("TOOLS", "UI"))
     low, high = bounds()
     size, view = high - low, space.region_3d
+    scale = layout.scale((size.x * AIR, size.z * AIR), (region.width - left - right, region.height))
     view.view_perspective = "ORTHO"
     view.view_rotation = FROM_THE_FRONT
-    view.view_location = (low + high) / 2
-    view.view_distance = layout.distance((size.x * AIR, size.z * AIR), (region.width, region.height), space.lens)
+    view.view_location = (low + high) / 2 - Vector(((left - right) / 2 * scale, 0, 0))
+    view.view_distance = layout.distance(scale, (region.width, region.height), space.lens)
+
+
+def _covered(area: bpy.types.Area, kind: str) -> int:
+    """Pixels of the view's width that lie below a sidebar."""
+    if not bpy.context.preferences.system.use_region_overlap:
+        return 0
+    return sum(region.width for region in area.regions if region.type == kind and region.width > 1)
 
 
 def bounds() -> tuple[Vector, Vector]:

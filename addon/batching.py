@@ -97,7 +97,7 @@ def line() -> str:
     if is_running() and session.connection.state != "online":
         said.append(say("waits for the broker"))
     if current.failed:
-        frame, why = next(iter(current.failed.items()))
+        frame, why = min(current.failed.items())  # answers come in any order
         words = say("{count} failed, frame {frame} first: {reason}")
         said.append(words.format(count=len(current.failed), frame=frame, reason=why))
     return "; ".join(filter(None, (*said, current.problem)))

@@ -109,18 +109,19 @@ def begin_depth(context: bpy.types.Context, node: model.Node, source: str) -> No
 
 def _look(end: float) -> bool:
     global current
-    assert current is not None
-    if bpy.context.scene.session_uid != current.scene:
-        current = None
+    depth, current = current, None  # one that raises is not gone on with
+    if depth is None:
+        return True
+    if bpy.context.scene.session_uid != depth.scene:
         _say(say("The depth map was given up: another scene is open."))
         return True
-    shown = int(20 * current.progress)
-    if not current.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get(), end):
-        session.news += int(20 * current.progress) != shown
+    shown = int(20 * depth.progress)
+    if not depth.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get(), end):
+        session.news += int(20 * depth.progress) != shown
+        current = depth
         return False
-    ended, current = current, None
     try:
-        give(ended.node, "depth", ended.picture())
+        give(depth.node, "depth", depth.picture())
     except errors.AlphaloomError as error:
         _say(error.message)
     return True

@@ -100,6 +100,7 @@ class Hands:
         """Where cards stand, and duplicates; what stands no more is deleted. Nothing of it counts while a mesh is edited."""
         if bpy.context.mode != "OBJECT":
             return {}, []
+        cards.release_copies()
         places, copies = cards.standing(self.there & known.nodes.keys())
         gone = [ident for ident in self.there & known.nodes.keys() if ident not in places]
         for ident in gone:

@@ -59,6 +59,7 @@ def _before_saving(*_: object) -> None:
     """A file has finished pictures only, the next preview comes in a moment; and nothing that is gone."""
     pictures.hide_previews()
     cards.purge()
+    session.note()
 
 
 @bpy.app.handlers.persistent
@@ -80,6 +81,7 @@ _HANDLERS = (
 
 
 def register() -> None:
+    session.loaded_file()
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).append(handler)
     bpy.app.timers.register(_timer, persistent=True)

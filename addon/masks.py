@@ -50,9 +50,9 @@ def source_image(ident: str) -> bpy.types.Image | None:
 
 
 def fetch_source(ident: str) -> None:
-    """Have the source here, so that it can be painted over; once for each."""
+    """Have an uploaded source here, so that it can be painted over; once for each. Cards' pictures come by themselves."""
     node = session.mirror.map.nodes.get(ident)
-    blob = sources.source_of(node) if node is not None else None
+    blob = node.source if node is not None and sources.goes_before(ident) is None else None
     if blob and _fetching.get(ident) != blob and source_image(ident) is None and session.connection.state == "online":
         _fetching[ident] = blob
         session.ask("GET", f"/v1/blobs/{blob}", lambda said: _hear(ident, blob, said))
@@ -63,7 +63,10 @@ def _hear(ident: str, blob: str, said: bytes | errors.AlphaloomError) -> None:
         return
     session.news += 1
     if isinstance(said, errors.AlphaloomError):
-        sources.problems[ident] = say("The source cannot be had: {reason}").format(reason=said.message)
+        if said.code == "no_broker":
+            del _fetching[ident]  # asked again when it is back
+        else:
+            sources.problems[ident] = say("The source cannot be had: {reason}").format(reason=said.message)
         return
     del _fetching[ident]
     if ident in session.mirror.map.nodes:
@@ -202,7 +205,7 @@ def _plane(ident: str, picture: bpy.types.Object, canvas: bpy.types.Image, below
         plane.data = picture.data.copy()
         plane.data.transform(Matrix.Diagonal((*picture.scale, 1)))
         plane.scale = (1, 1, 1)  # brushes warn of any other
-        plane.name = f"Alphaloom Mask {ident}"
+        plane.name = materials.named("Mask", ident)
         plane.alphaloom.ident, plane.alphaloom.kind = ident, KIND
         plane.location.y += FRONT
         cards.collection(bpy.context.scene, parts=True).objects.link(plane)

@@ -8,6 +8,8 @@ Design notes
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Container
 from typing import Any
 
 import bpy
@@ -25,6 +27,16 @@ _LEFT = "alphaloom_left"
 GONE = "Alphaloom Gone"
 """What was laid aside until the next save: the mark of materials and images, the kind of objects, the name of all."""
 _WITHOUT = "Alphaloom Without Picture"  # no id: ids have no spaces
+
+
+MOST_NAME = 63
+"""Bytes of a name that Blender 4.5 keeps."""
+
+
+def named(what: str, ident: str) -> str:
+    """What something that belongs to a node or link is called. An id may be too long for a name."""
+    name = f"Alphaloom {what} {ident}"
+    return name if len(name) <= MOST_NAME else f"Alphaloom {what} {hashlib.sha256(ident.encode()).hexdigest()[:32]}"
 
 
 def of(node_id: str, picture: bpy.types.Object | None) -> list[bpy.types.ID]:
@@ -57,6 +69,14 @@ def release(owned: bpy.types.Image | bpy.types.Material) -> None:
         owned.pop(mark, None)
 
 
+def release_all(idents: Container[str]) -> None:
+    """What belongs to these nodes is the artist's."""
+    for kind in (bpy.data.materials, bpy.data.images):
+        for each in kind:
+            if any(each.get(mark) in idents for mark in _IMAGES):
+                release(each)
+
+
 def lay_aside(owned: list[bpy.types.ID]) -> None:
     for each in owned:
         release(each)
@@ -75,7 +95,7 @@ def image(mark: str, node_id: str) -> bpy.types.Image | None:
 
 
 def _image_name(mark: str, node_id: str) -> str:
-    return f"Alphaloom {_IMAGES[mark]} {node_id}"
+    return named(_IMAGES[mark], node_id)
 
 
 def new_image(mark: str, node_id: str, size: tuple[int, ...] = (8, 8)) -> bpy.types.Image:

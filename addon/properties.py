@@ -59,6 +59,7 @@ class AlphaloomObject(bpy.types.PropertyGroup):
 
     ident: StringProperty()
     kind: StringProperty()
+    noted: StringProperty()
     picture: StringProperty()
     source: StringProperty()
     mask: StringProperty()

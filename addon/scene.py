@@ -54,7 +54,7 @@ def collection(scene: bpy.types.Scene, parts: bool = False) -> bpy.types.Collect
 
 
 def _collections() -> list[bpy.types.Collection]:
-    return [found for found in bpy.data.collections if found.alphaloom_is_map]
+    return [found for found in bpy.data.collections if found.alphaloom_is_map and found.library is None]
 
 
 def _objects() -> Iterator[bpy.types.Object]:
@@ -92,7 +92,7 @@ def find(kind: str, ident: str) -> bpy.types.Object | None:
 
 
 def _name(kind: str, ident: str) -> str:
-    return f"Alphaloom {kind.title()} {ident}"
+    return materials.named(kind.title(), ident)
 
 
 def _belongs(item: bpy.types.Object, kind: str, ident: str) -> bool:
@@ -209,12 +209,43 @@ def standing(wanted: Iterable[str] = ()) -> tuple[dict[str, tuple[float, float]]
     for ident in wanted:
         if ident not in cards:
             item = bpy.data.objects.get(_name("card", ident))
-            if item is not None and _belongs(item, "card", ident) and item.users:
+            if item is not None and _belongs(item, "card", ident) and item.users > item.use_fake_user:
                 cards[ident] = item
     for ident, item in cards.items():
         place = item.location
         places[ident] = (place.x / UNIT, place.z / UNIT)
     return places, copies
+
+
+def release_copies() -> None:
+    """A copy of the whole map, which comes with a copied scene or from another file, is the artist's: a picture of it, and
+    no nodes of anybody's."""
+    for parts in (False, True):
+        owners = [owner for owner in _collections() if owner.alphaloom_holds_parts == parts]
+        if len(owners) < 2:
+            continue
+        own = max(owners, key=lambda owner: sum(_has_own_name(item) for item in owner.objects))
+        for owner in owners:
+            if owner != own:
+                _release(owner)
+
+
+def release_map(name: str) -> None:
+    """Leave all cards and links that are there to the artist."""
+    for owner in _collections():
+        if not owner.alphaloom_holds_parts:
+            owner.name = name
+        _release(owner)
+
+
+def _has_own_name(item: bpy.types.Object) -> bool:
+    return bool(item.name == _name(item.alphaloom.kind, item.alphaloom.ident))
+
+
+def _release(owner: bpy.types.Collection) -> None:
+    owner.alphaloom_is_map = owner.alphaloom_holds_parts = owner.hide_select = False
+    for item in owner.objects:
+        item.alphaloom.ident = item.alphaloom.kind = ""
 
 
 def bodies() -> dict[str, bpy.types.Object]:

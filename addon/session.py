@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import bpy
 
-from . import driving, overlay, pictures, tone
+from . import driving, keeping, overlay, pictures, tone
 from . import scene as cards
 from .core.calm import Back, Calm
 from .core.connection import Answer, Connection
@@ -48,6 +48,10 @@ class Session:
         self._receiving = False
         self._is_behind = False
         """Whether things were heard that the scene does not show."""
+        self._is_new_file = True
+        """Whether the scene is of a file that no broker has been heard with."""
+        self._has_met = False
+        """Whether scene and map have been brought together since the connection or the file was opened."""
         self.chores: list[Callable[[float], bool | None]] = []
         """What other modules do a little of at each tick, until the time that they are given; True: it is done."""
         self.listeners: list[Callable[[object], None]] = []
@@ -62,6 +66,8 @@ class Session:
 
     def open(self, broker: str, person: str = "blender", token: str = "") -> None:
         """Raises AlphaloomError `bad_address`."""
+        self.note()
+        self._has_met = False
         self.connection.name, self.connection.token = person, token
         self.connection.open(broker)
         for forget in self.ended:
@@ -74,6 +80,7 @@ class Session:
             self.mirror.begin(edit)
 
     def close(self) -> None:
+        self.note()
         self.connection.close()
         for forget in self.ended:
             forget()
@@ -96,8 +103,8 @@ class Session:
         for change in self._calm.due(time.monotonic()):
             _put(change)
         for chore in tuple(self.chores):
-            self.chores.remove(chore)  # one that raises does not come again
-            if not chore(end):
+            self.chores.remove(chore)
+            if not self._is_done(chore, end):
                 self.chores.append(chore)
             if time.perf_counter() > end:
                 break  # at the next tick the others come first
@@ -119,6 +126,14 @@ class Session:
         if selected != self._selected and self.connection.state == "online":
             self._selected = selected
             self.connection.send(m.Select(selected))
+
+    def _is_done(self, chore: Callable[[float], bool | None], end: float) -> bool | None:
+        """Do a little of a chore. One that raises comes again, and keeps nobody else from theirs."""
+        try:
+            return chore(end)
+        except Exception as problem:
+            self.connection.problem = f"{type(problem).__name__}: {problem}"
+            return None
 
     def drop(self, chore: Callable[[float], bool | None]) -> None:
         self.chores[:] = [each for each in self.chores if each is not chore]
@@ -155,6 +170,7 @@ class Session:
     def generate(self, node: str) -> str:
         """Ask for a node's picture, as it is now; the new job's id."""
         self.hands.rest(self.mirror.map)
+        self.mirror.error = ""
         job = model.new_id()
         self.connection.send(m.Generate(node, job))
         return job
@@ -185,8 +201,15 @@ class Session:
         """Another file is open: make its scene the map, if there is one."""
         self._fetched = {}
         self.hands = Hands(self._send)
+        self._is_new_file, self._has_met = True, False
         if self._is_bound():
             self._arrive()
+
+    def note(self) -> None:
+        """Before the map is left: note in the scene what the broker has of it, so that they can become one again."""
+        if self._is_bound():
+            self.hands.rest(self.mirror.map)
+            keeping.note(self.mirror.map, self.mirror.truth)
 
     def _is_bound(self) -> bool:
         """Whether the scene is to be the broker's map. One that was left is not brought into the next file."""
@@ -245,8 +268,23 @@ class Session:
             listener(message)
         self.eeg.hear(message, time.monotonic())
 
+    def _meet(self) -> None:
+        """What of the scene the broker has not heard is told, so that nothing is lost; another map's cards are left alone."""
+        there = cards.idents()
+        self.hands.there = set(there)
+        is_file, self._is_new_file = self._is_new_file, False
+        nodes, known = {ident for ident, kind in there.items() if kind == "card"}, self.mirror.map.nodes
+        changes = keeping.unheard(self.mirror.map, is_file)
+        self._send(changes)
+        told = {change.id for change in changes}
+        if is_file and nodes and nodes.isdisjoint(known.keys() | told):
+            self.mirror.error = keeping.set_aside()
+
     def _arrive(self) -> None:
         """The scene may be of another day, or another map: make it this one."""
+        if not self._has_met:
+            self._has_met = True
+            self._meet()
         self._calm = Calm()
         pictures.hide_previews()  # of jobs that may have ended long ago
         known = self.mirror.map

@@ -13,7 +13,7 @@ import functools
 
 import bpy
 import bpy.utils.previews
-from .core.arrays import Array, np
+from .core.arrays import HAS_NUMPY, Array, np
 
 from . import materials
 from .core import png
@@ -38,7 +38,7 @@ _failed: set[str] = set()
 
 def icon(blob: str | None) -> int:
     """What draws this blob; 0 while it is not there, and then it is fetched."""
-    if not blob or _previews is None:
+    if not blob or _previews is None or not HAS_NUMPY:
         return 0
     if blob in _previews:
         _seen.move_to_end(blob)

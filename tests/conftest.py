@@ -72,6 +72,13 @@ def start_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
         yield lambda: children
 
 
+@pytest.fixture(scope="session")
+def lasting_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    """Programs that live as long as all tests do."""
+    with Programs(tmp_path_factory.mktemp("logs")) as children:
+        yield children
+
+
 @pytest.fixture
 def stream_name(request: pytest.FixtureRequest) -> str:
     """An LSL name that no other test, run or machine on the network uses."""

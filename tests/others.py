@@ -19,6 +19,7 @@ class Other:
 
     def __init__(self, broker: str, ticks: Callable[..., None]) -> None:
         self.connection = Connection("other")
+        self.connection.room = session.connection.room
         self.connection.open(broker)
         self.mirror = Mirror()
         self.ticks = ticks

@@ -29,6 +29,13 @@ RETRY_S = (0.5, 10.0)
 AGAIN_S = 1.0
 """The pause after the broker has said that it cannot do something just now."""
 MAX_MESSAGE = 64 * 1024 * 1024
+_OPTIONS: dict[str, Any] = {
+    "max_size": MAX_MESSAGE,
+    "proxy": None,
+    "open_timeout": 5,
+    "close_timeout": 0.5,  # Blender waits for it; behind many pictures the broker's goodbye may be far
+    "compression": None,  # pictures are compressed already
+}
 FRAMES_HZ = 10.0
 MAX_REQUESTS = 4
 """Over HTTP at once; others wait."""
@@ -129,14 +136,15 @@ class Connection:
                 said: bytes | errors.AlphaloomError = await web.ask(goal, self.token, method, path, body)
             except errors.AlphaloomError as problem:
                 said = problem
+            except Exception as problem:  # whoever asked waits for an answer
+                said = errors.AlphaloomError("failed", f"{method} {path} cannot be asked: {problem!r}.")
         self.inbox.append(Answer(then, said))
 
     async def _stay(self, goal: address.Address, room: str) -> None:
         tries = 0
         while True:
             try:
-                # Pictures are compressed already.
-                async with connect(goal.ws, max_size=MAX_MESSAGE, proxy=None, open_timeout=5, compression=None) as socket:
+                async with connect(goal.ws, **_OPTIONS) as socket:
                     await self._greet(socket, room)
                     tries = 0
                     await self._converse(socket)

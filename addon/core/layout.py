@@ -121,8 +121,11 @@ def _nearest(x: float, y: float, taken: Collection[tuple[int, int]]) -> tuple[in
         reach += 1
 
 
-def distance(extent: Place, region: Place, lens: float) -> float:
-    """From which a view without perspective shows so much, in a region of that width and height."""
-    longest = max(region)
-    needed = max(extent[0] * longest / region[0], extent[1] * longest / region[1])
-    return needed * lens / 72  # twice the sensor's 36 mm are what Blender's own views show
+def scale(extent: Place, visible: Place) -> float:
+    """Units to a pixel that show so much in so many pixels, width and height."""
+    return max(extent[0] / max(visible[0], 1), extent[1] / max(visible[1], 1))
+
+
+def distance(scale: float, region: Place, lens: float) -> float:
+    """From which a view without perspective has that scale, in a region of that width and height."""
+    return scale * max(region) * lens / 72  # twice the sensor's 36 mm are what Blender's own views show

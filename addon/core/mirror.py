@@ -44,9 +44,15 @@ class Mirror:
         self.loaded = False
         self._truth = model.Map()
 
+    @property
+    def truth(self) -> model.Map:
+        """The broker's map, without what is under way."""
+        return self._truth
+
     def begin(self, edit: m.Edit) -> set[str]:
         """Take in an edit of one's own that is on its way; the ids of what it changes."""
         self.pending[edit.id] = edit
+        self.error = ""  # of what was done before
         return self._show(_ids(edit.changes))
 
     def apply(self, message: Any) -> set[str]:

@@ -43,7 +43,7 @@ def read(path: Path) -> Recording:
         names = tuple(found["Channel Infos"][f"Ch{n}"].split(",")[0].replace(r"\1", ",") for n in range(1, count + 1))
         rate = 1e6 / float(common["SamplingInterval"])
         values = np.fromfile(header.with_name(common["DataFile"]), "<f4")
-    except (OSError, ValueError, KeyError, configparser.Error) as problem:
+    except (OSError, ValueError, KeyError, ZeroDivisionError, configparser.Error) as problem:
         raise errors.AlphaloomError(
             "bad_recording",
             f"Cannot read features from {str(path)!r}: {problem}. Name a folder that `python -m signals record` wrote, or its "

@@ -31,13 +31,15 @@ async def ask(goal: address.Address, token: str, method: str, path: str, body: b
     except (OSError, TimeoutError, EOFError, h11.RemoteProtocolError) as problem:
         why = "it does not answer in time" if isinstance(problem, TimeoutError) else problem or type(problem).__name__
         raise errors.AlphaloomError("no_broker", f"{goal.http}{path} cannot be had: {why}.") from None
-    except h11.LocalProtocolError as problem:
+    except (h11.LocalProtocolError, UnicodeError) as problem:
         raise errors.AlphaloomError("bad_request", f"{method} {path!r} cannot be asked: {problem}.") from None
 
 
 async def _ask(goal: address.Address, token: str, method: str, path: str, body: bytes) -> bytes:
     scheme, _, authority = goal.http.partition("://")
     host, _, port = authority.rpartition(":")
+    if not token.isascii() or not token.isprintable():
+        raise errors.AlphaloomError("bad_token", "The token in the preferences has characters that none has: copy it again.")
     secure = ssl.create_default_context() if scheme == "https" else None
     reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=secure)
     try:

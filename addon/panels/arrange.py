@@ -6,6 +6,7 @@ import bpy
 
 from .. import arranging
 from .. import scene as cards
+from ..core.shared import errors
 from ..session import session
 from .sidebar import Online, Sidebar
 from ..translations import tell, tip
@@ -31,7 +32,11 @@ class ALPHALOOM_OT_tidy(Online, bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        moved = arranging.tidy(cards.selected())
+        try:
+            moved = arranging.tidy(cards.selected())
+        except errors.AlphaloomError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
         self.report({"INFO"}, tell("Cards moved: {count}").format(count=moved))
         return {"FINISHED"} if moved else {"CANCELLED"}
 
@@ -53,8 +58,7 @@ class ALPHALOOM_OT_frame_all(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        window = next(region for region in context.area.regions if region.type == "WINDOW")
-        arranging.frame(window, context.space_data)
+        arranging.frame(context.area)
         return {"FINISHED"}
 
 

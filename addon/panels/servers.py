@@ -82,9 +82,13 @@ class ALPHALOOM_PT_servers(Sidebar, bpy.types.Panel):
 def _look() -> float:
     """Connect when the broker listens."""
     known, state = local.address, local.state
-    local.tick()
-    if local.address and not known and session.connection.state == "offline":
-        session.open(local.address, preferences.person(), preferences.token())
+    try:
+        local.tick()
+        if local.address and not known and session.connection.state == "offline":
+            session.open(local.address, preferences.person(), preferences.token())
+    except (errors.AlphaloomError, OSError) as problem:  # a timer that raises is dropped by Blender
+        local.stop()
+        local.state, local.problem = "failed", [getattr(problem, "message", str(problem))]
     if local.state != state:
         for window in bpy.context.window_manager.windows:
             for area in window.screen.areas:

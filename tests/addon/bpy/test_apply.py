@@ -153,8 +153,7 @@ def test_a_deleted_nodes_picture_goes_where_nobody_uses_it(shown: bpy.types.Obje
     assert [image for image in bpy.data.images if image.name.startswith("Alphaloom Picture")] == []
 
 
-def test_seamless_sets_the_tiling_and_has_the_picture_made_anew(programs, online: str, ticks) -> None:
-    programs.noop_edge(online)
+def test_seamless_sets_the_tiling_and_has_the_picture_made_anew(making: str, ticks) -> None:
     session.put(model.Node("n", "moss", settings=model.Settings(64, 64)))
     session.generate("n")
     ticks(lambda: pictures.shown_blob("n") != "")

@@ -141,12 +141,51 @@ def test_a_card_in_another_collection_or_with_another_name_is_not_deleted(other,
     other.until(lambda: other.node("n").x == 3)
 
 
-def test_what_is_under_the_hand_when_the_connection_comes_back_is_not_lost(programs, online: str, tmp_path, ticks) -> None:
+def test_a_card_that_only_a_fake_user_keeps_is_deleted(other, ticks) -> None:
+    session.put(N, K)
+    other.until(lambda: len(other.mirror.map.nodes) == 2)
+    card("n").use_fake_user = True
+    card("n").users_collection[0].objects.unlink(card("n"))
+    other.until(lambda: other.mirror.map.nodes.keys() == {"k"})
+    assert card("n") is None
+
+
+def test_a_copied_scene_has_a_picture_of_the_map_and_makes_no_nodes(other, ticks) -> None:
+    session.put(N, K, model.Link("l", "n", "k"))
+    other.until(lambda: len(other.mirror.map.links) == 1)
+    objects = len(bpy.context.scene.objects)
+    bpy.ops.scene.new(type="FULL_COPY")
+    card("k").location.x = 5 * cards.UNIT
+    other.until(lambda: other.node("k").x == 5)
+    assert other.mirror.map.nodes.keys() == {"n", "k"} and len(bpy.context.scene.objects) == objects
+    assert not any(item.alphaloom.kind for item in bpy.context.scene.objects)
+
+
+LONG = [f"{'n' * 63}{number}" for number in (1, 2)]
+
+
+def test_ids_that_are_longer_than_names_are_told_apart(other, ticks) -> None:
+    session.put(*(model.Node(ident, ident[-1], x=2.0 * number) for number, ident in enumerate(LONG)))
+    other.until(lambda: len(other.mirror.map.nodes) == 2)
+    mine = bpy.data.collections.new("Mine")
+    bpy.context.scene.collection.children.link(mine)
+    item = card(LONG[0])
+    item.users_collection[0].objects.unlink(item)
+    mine.objects.link(item)
+    card(LONG[1]).location.x = 9 * cards.UNIT
+    other.until(lambda: other.node(LONG[1]).x == 9)
+    assert other.mirror.map.nodes.keys() == set(LONG)
+    other.edit(model.Change("delete", "node", LONG[0]))
+    ticks(lambda: card(LONG[0]) is None)
+    assert cards.find("label", LONG[1]).data.body == "2" and cards.find("label", LONG[0]) is None and not mine.objects
+
+
+def test_what_is_under_the_hand_when_the_connection_comes_back_is_not_lost(programs, alone: str, tmp_path, ticks) -> None:
     session.put(N, K)
     ticks(settled)
     programs.kill("broker")
     ticks(lambda: session.connection.state == "connecting")
-    programs.broker(tmp_path / "data", name="again", port=int(online.rsplit(":", 1)[1]))
+    programs.broker(tmp_path / "data", name="again", port=int(alone.rsplit(":", 1)[1]))
     while not any(isinstance(message, m.Snapshot) for message in session.connection.inbox):
         session.connection.tick()
     card().location.x = 4 * cards.UNIT

@@ -38,22 +38,18 @@ def test_no_broker_is_one_line(a_map: str, tmp_path: Path, capsys, monkeypatch) 
     assert "python -m broker" in failure(capsys, a_map, "--out", str(tmp_path), "--broker", "127.0.0.1:9")
 
 
-def test_no_edge_is_one_line(programs, a_map: str, tmp_path: Path, capsys) -> None:
-    broker = programs.broker(tmp_path / "data")
-    assert "python -m edge" in failure(capsys, a_map, "--out", str(tmp_path), "--broker", broker, "--timeout", "1")
+def test_no_edge_is_one_line(online: str, a_map: str, tmp_path: Path, capsys) -> None:
+    assert "python -m edge" in failure(capsys, a_map, "--out", str(tmp_path), "--broker", online, "--timeout", "1")
 
 
-def test_no_eeg_is_one_line_with_what_the_broker_says(programs, a_map: str, tmp_path: Path, capsys) -> None:
-    broker = programs.broker(tmp_path / "data")
-    line = failure(capsys, a_map, "--out", str(tmp_path), "--broker", broker, "--eeg", "0.5")
+def test_no_eeg_is_one_line_with_what_the_broker_says(online: str, a_map: str, tmp_path: Path, capsys) -> None:
+    line = failure(capsys, a_map, "--out", str(tmp_path), "--broker", online, "--eeg", "0.5")
     assert "No EEG" in line and "off" in line
 
 
-def test_a_node_is_made_over_frames(programs, a_map: str, tmp_path: Path, capsys) -> None:
-    broker = programs.broker(tmp_path / "data")
-    programs.noop_edge(broker)
+def test_a_node_is_made_over_frames(making: str, a_map: str, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
-    asked = [a_map, "--out", str(out), "--broker", broker, "--size", "64", "36", "--frames", "3", "5", "--node"]
+    asked = [a_map, "--out", str(out), "--broker", making, "--size", "64", "36", "--frames", "3", "5", "--node"]
     assert "No node 'k'" in failure(capsys, *asked, "k")
     assert headless.main([*asked, "n"]) == 0
     assert sorted(file.name for file in (out / "frames").iterdir()) == [f"n_000{frame}.png" for frame in (3, 4, 5)]

@@ -17,10 +17,13 @@ SMALL = model.Settings(width=64, height=64, steps=2)
 
 
 @pytest.fixture
-def made(programs, online: str, ticks):
+def online(making: str) -> str:
+    return making
+
+
+@pytest.fixture
+def made(online: str, ticks):
     """What gives a node as many pictures more as one asks for; their blobs."""
-    programs.noop_edge(online)
-    ticks(lambda: session.mirror.edges == 1)
 
     def make(ident: str = "n", count: int = 1) -> list[str]:
         if ident not in session.mirror.map.nodes:
@@ -186,11 +189,11 @@ def test_a_folder_that_is_none_and_cards_without_a_picture_are_said(made, ticks,
         bpy.ops.alphaloom.save_pictures(directory=str(tmp_path), which="ALL")
 
 
-def test_the_models_of_edges_and_manifest_are_offered_and_one_that_nobody_has_is_said(programs, online: str, ticks) -> None:
+def test_the_models_of_edges_and_manifest_are_offered_and_one_that_nobody_has_is_said(programs, alone: str, ticks) -> None:
     ticks(lambda: models.catalogue.is_known)
     before = {offer.id for offer in models.catalogue.offers}
     assert "noop" not in before and len(before) > 1
-    programs.noop_edge(online)
+    programs.noop_edge(alone)
     ticks(lambda: ("noop", "loaded") in list(models.search(None, bpy.context, "")))
     assert list(models.search(None, bpy.context, "NOO")) == [("noop", "loaded")]
     kinds = {kind: {offer.id for offer in models.catalogue.of(kind)} for kind in ("model", "lora", "controlnet")}

@@ -82,9 +82,7 @@ def test_nothing_is_marked_without_a_broker(other, ticks) -> None:
     ticks(lambda: overlay.shown == overlay.Drawing())
 
 
-def test_the_others_are_told_what_one_has_selected_also_after_a_lost_connection(
-    programs, other, online, tmp_path, ticks
-) -> None:
+def test_the_others_are_told_what_one_has_selected_also_after_a_lost_connection(other, online, ticks) -> None:
     session.put(model.Node("n"), model.Node("k", x=2))
     other.until(lambda: len(other.mirror.map.nodes) == 2)
     ticks(settled)

@@ -14,8 +14,8 @@ from addon.session import session
 SMALL = model.Settings(width=64, height=64, steps=2)
 
 
-def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, online: str, ticks) -> None:
-    programs.edge(online)
+def test_a_new_node_becomes_a_card_and_its_picture_arrives(programs, alone: str, ticks) -> None:
+    programs.edge(alone)
     session.put(model.Node("n", "red marble", settings=SMALL))
     ticks(lambda: cards.find("card", "n") is not None)
     session.generate("n")
@@ -236,7 +236,7 @@ def test_what_somebody_else_does_shows_here(other, ticks) -> None:
     assert cards.find("link", "l") is None and card("b") is not None
 
 
-def test_edits_without_a_broker_show_at_once_and_reach_it_when_it_is_back(programs, online: str, tmp_path, ticks) -> None:
+def test_edits_without_a_broker_show_at_once_and_reach_it_when_it_is_back(programs, alone: str, tmp_path, ticks) -> None:
     session.put(model.Node("n"))
     ticks(settled)
     programs.kill("broker")
@@ -245,37 +245,36 @@ def test_edits_without_a_broker_show_at_once_and_reach_it_when_it_is_back(progra
     assert card("offline") is not None and cards.find("link", "l") is not None
     card().location.x = -3 * cards.UNIT
     ticks(lambda: len(session.mirror.pending) == 2)
-    programs.broker(tmp_path / "data", name="again", port=int(online.rsplit(":", 1)[1]))
+    programs.broker(tmp_path / "data", name="again", port=int(alone.rsplit(":", 1)[1]))
     ticks(settled)
     assert not session.mirror.error
     assert session.mirror.map.nodes["n"].x == -3 and session.mirror.map.links.keys() == {"l"}
     assert place() == (-3, 0)
 
 
-def test_pictures_that_were_made_while_the_connection_was_lost_are_fetched(programs, online: str, ticks) -> None:
-    programs.edge(online)
+def test_pictures_that_were_made_while_the_connection_was_lost_are_fetched(making: str, ticks) -> None:
     session.put(model.Node("n", "red marble", settings=SMALL))
     session.generate("n")
     ticks(lambda: pictures.shown_blob("n") != "")
     shown = pictures.shown_blob("n")
     session.close()  # as a connection that hears nothing: what is made now is missed
-    other = Other(online, ticks)
+    other = Other(making, ticks)
     other.until(lambda: other.node("n").id == "n")
     other.edit(model.Change("update", "node", "n", {"prompt": "blue waves"}))
     other.connection.send(m.Generate("n", model.new_id()))
     other.until(lambda: other.node("n").picture != shown)
     other.connection.close()
-    session.open(online)
+    session.open(making)
     ticks(lambda: pictures.shown_blob("n") == other.node("n").picture)
 
 
-def test_a_dead_broker_leaves_the_scene_as_it_is_and_is_come_back_to(programs, online: str, tmp_path, ticks) -> None:
+def test_a_dead_broker_leaves_the_scene_as_it_is_and_is_come_back_to(programs, alone: str, tmp_path, ticks) -> None:
     session.put(model.Node("n", "x"))
     ticks(lambda: cards.find("card", "n") is not None)
     programs.kill("broker")
     ticks(lambda: session.connection.state == "connecting" and session.connection.problem != "")
     assert cards.find("card", "n") is not None
-    programs.broker(tmp_path / "data", name="again", port=int(online.rsplit(":", 1)[1]))
+    programs.broker(tmp_path / "data", name="again", port=int(alone.rsplit(":", 1)[1]))
     ticks(lambda: session.connection.state == "online")
 
 
@@ -296,8 +295,9 @@ def test_operators_say_what_is_missing() -> None:
     assert not bpy.ops.alphaloom.generate.poll()
 
 
-def test_operators_connect_add_generate_and_disconnect(programs, tmp_path, ticks) -> None:
-    bpy.context.scene.alphaloom.broker = programs.broker(tmp_path / "data")
+def test_operators_connect_add_generate_and_disconnect(online: str, ticks) -> None:
+    session.close()
+    bpy.context.scene.alphaloom.broker = online
     assert bpy.ops.alphaloom.connect() == {"FINISHED"}
     ticks(lambda: session.mirror.loaded)
     bpy.context.scene.alphaloom.prompt = "by operator"
@@ -356,8 +356,7 @@ def test_undo_in_the_middle_of_a_session_does_no_harm(online: str, ticks) -> Non
     assert cards.find("card", "n").alphaloom.prompt == "y"
 
 
-def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(programs, online: str, ticks) -> None:
-    programs.edge(online)
+def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(making: str, ticks) -> None:
     session.put(model.Node("n", "red marble", settings=SMALL))
     ticks(settled)
     bpy.ops.ed.undo_push(message="no picture")
@@ -375,3 +374,18 @@ def test_undo_and_redo_bring_no_preview_back_and_fetch_the_nodes_own_picture(pro
         assert pictures.shown_blob("n") == ""
         ticks(lambda: pictures.shown_blob("n") == blob)
         assert not previews()
+
+
+def test_a_chore_that_raises_is_said_and_keeps_nobody_from_theirs(other, ticks) -> None:
+    asked = []
+
+    def broken(end: float) -> bool:
+        asked.append(end)
+        if len(asked) < 3:
+            raise RuntimeError("no luck")
+        return True
+
+    session.chores.insert(0, broken)
+    session.put(model.Node("n"))
+    other.until(lambda: other.node("n").id == "n" and len(asked) == 3)
+    assert "no luck" in session.connection.problem and broken not in session.chores

@@ -41,6 +41,11 @@ def decoded(data: bytes) -> np.ndarray:
 
 
 @pytest.fixture
+def online(making: str) -> str:
+    return making
+
+
+@pytest.fixture
 def http(online: str) -> str:
     return address.parse(online).http
 
@@ -124,10 +129,9 @@ def test_images_without_pixels_or_with_too_many_are_said() -> None:
         sources.encoded(lost)
 
 
-def test_a_card_gets_another_ones_picture_without_sending_it_again(programs, node, http: str, other: Other, ticks) -> None:
+def test_a_card_gets_another_ones_picture_without_sending_it_again(node, other: Other, ticks) -> None:
     with pytest.raises(RuntimeError, match="no picture yet"):
         bpy.ops.alphaloom.source_from_card(field="source")
-    programs.noop_edge(http)
     session.put(model.Node("k", "blue", settings=N.settings))
     session.generate("k")
     ticks(lambda: pictures.shown_blob("k") != "")
@@ -147,7 +151,9 @@ def test_a_node_that_is_deleted_while_its_source_goes_up_stays_deleted(node, oth
         sources.put("n", {"source": None})
 
 
-def test_a_broker_that_goes_while_a_source_goes_up_is_said(programs, node, ticks) -> None:
+def test_a_broker_that_goes_while_a_source_goes_up_is_said(programs, alone: str, ticks) -> None:
+    session.put(N)
+    ticks(settled)
     programs.kill("broker")
     sources.upload("n", "source", RED)
     ticks(lambda: "n" in sources.problems)
@@ -183,9 +189,8 @@ def test_undo_takes_a_source_back(node, other: Other, ticks) -> None:
 
 
 @pytest.fixture
-def pictured(programs, node, http: str, ticks) -> str:
+def pictured(node, ticks) -> str:
     """The card has a picture; its blob."""
-    programs.noop_edge(http)
     session.edit(model.Change("update", "node", "n", {"task": "txt2img"}))
     session.generate("n")
     ticks(lambda: pictures.shown_blob("n") == session.mirror.map.nodes["n"].picture)

@@ -61,6 +61,5 @@ def test_few_cards_and_links_to_strangers_are_no_trouble() -> None:
 
 
 def test_a_view_shows_the_whole_extent_on_both_axes() -> None:
-    assert layout.distance((14.4, 1), (1000, 500), 50) == pytest.approx(10)
-    assert layout.distance((1, 7.2), (1000, 500), 50) == pytest.approx(10)
-    assert layout.distance((1, 14.4), (500, 1000), 50) == pytest.approx(10)
+    for extent, region in (((14.4, 1), (1000, 500)), ((1, 7.2), (1000, 500)), ((1, 14.4), (500, 1000))):
+        assert layout.distance(layout.scale(extent, region), region, 50) == pytest.approx(10)

@@ -48,6 +48,15 @@ def test_a_recording_that_was_cut_off_in_a_row_has_the_rows_before(tmp_path: Pat
         recording.read(folder)
 
 
+def test_a_recording_without_a_rate_is_no_recording(tmp_path: Path) -> None:
+    header = written(tmp_path / "one", np.ones((5, 2))) / "features.vhdr"
+    text = header.read_text(encoding="utf-8")
+    rate = next(line for line in text.splitlines() if line.startswith("SamplingInterval"))
+    header.write_text(text.replace(rate, "SamplingInterval=0"), encoding="utf-8")
+    with pytest.raises(errors.AlphaloomError, match="signals record"):
+        recording.read(tmp_path / "one")
+
+
 @pytest.mark.parametrize("rate", [10.0, 20.0, 24.0, 60.0, 250.0])
 @pytest.mark.parametrize("fps", [24.0, 23.976, 60.0])
 def test_a_sine_is_itself_at_every_frame(rate: float, fps: float) -> None:

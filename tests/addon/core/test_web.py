@@ -96,3 +96,17 @@ async def test_too_long_an_answer_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 async def test_nobody_there_is_said_with_where() -> None:
     with pytest.raises(AlphaloomError, match=r"127\.0\.0\.1:9"):
         await web.ask(address.parse("127.0.0.1:9"), "", "GET", "/health")
+
+
+@pytest.mark.parametrize("token", ["żółw", "two\nlines"])
+def test_a_token_that_no_header_can_hold_is_said(programs, connection: Connection, tmp_path: Path, token: str) -> None:
+    connection.open(programs.broker(tmp_path / "data"))
+    connection.token = token
+    refused = answer(connection, "GET", "/v1/models")
+    assert isinstance(refused, AlphaloomError) and refused.code == "bad_token" and token not in refused.message
+
+
+def test_a_path_that_is_no_text_of_the_web_is_said(programs, connection: Connection, tmp_path: Path) -> None:
+    connection.open(programs.broker(tmp_path / "data"))
+    refused = answer(connection, "GET", "/v1/żółw")
+    assert isinstance(refused, AlphaloomError) and refused.code == "bad_request"
