@@ -10,8 +10,9 @@ import bpy
 from .core.catalogue import MODEL, Catalogue
 from .core.shared import errors
 from .session import session
+from .translations import say
 
-catalogue = Catalogue()
+catalogue = Catalogue(say)
 problem = ""
 """Why the list could not be had."""
 _heard_of = -1
@@ -54,12 +55,12 @@ def search(_owner: Any, _context: bpy.types.Context, typed: str) -> Iterator[tup
     """For a field: models whose id has what is typed, with what is to be said of each."""
     for offer in catalogue.of(MODEL):
         if typed.lower() in offer.id.lower():
-            yield offer.id, offer.note
+            yield offer.id, say(offer.note)
 
 
 def _forget() -> None:
     global catalogue, problem
-    catalogue, problem = Catalogue(), ""
+    catalogue, problem = Catalogue(say), ""
     refresh()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 MODEL = "model"
@@ -22,7 +23,9 @@ LOADED, THERE, NOWHERE = "loaded", "on an edge", "no edge can load it"
 
 
 class Catalogue:
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], str] = str) -> None:
+        """`say` translates."""
+        self._say = say
         self.is_known = False
         """Whether both have been heard."""
         self.offers: tuple[Offer, ...] = ()
@@ -32,7 +35,9 @@ class Catalogue:
         """What the broker answers at /v1/models and /v1/edges. Raises ValueError for what is neither."""
         try:
             manifest = {
-                str(entry["id"]): Offer(str(entry["id"]), str(entry.get("kind", MODEL)), size(int(entry.get("size", 0))))
+                str(entry["id"]): Offer(
+                    str(entry["id"]), str(entry.get("kind", MODEL)), size(int(entry.get("size", 0)), self._say)
+                )
                 for entry in json.loads(models)
             }
             at_work = json.loads(edges)
@@ -68,12 +73,9 @@ class Catalogue:
         return f"No edge that is at work can load {model!r}" if known.note == NOWHERE else ""
 
 
-def size(many: int) -> str:
+def size(many: int, say: Callable[[str], str] = str) -> str:
     """What is to be downloaded before it can be used."""
-    return (
-        f"to be pulled, {many / 1e9:.1f} GB"
-        if many >= 1e8
-        else f"to be pulled, {many / 1e6:.0f} MB"
-        if many
-        else "to be pulled"
-    )
+    if not many:
+        return say("to be pulled")
+    size = f"{many / 1e9:.1f} GB" if many >= 1e8 else f"{many / 1e6:.0f} MB"
+    return say("to be pulled, {size}").format(size=size)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import bpy
 
 from .. import models
-from ..core.catalogue import LOADED, NOWHERE, THERE
-from ..translations import mark, say
+from ..core.catalogue import LOADED, THERE
+from ..translations import say
 from .sidebar import Online, paragraph
-
-_NOTES = {LOADED: mark("Loaded"), THERE: mark("On an edge"), NOWHERE: mark("No edge can load it")}
 
 
 def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, node: bpy.types.PropertyGroup) -> None:
@@ -24,7 +22,7 @@ def draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, node: bpy
         note = next((offer.note for offer in models.catalogue.offers if offer.id == node.model), "")
         if note:
             layout.label(
-                text=say(_NOTES.get(note, note.capitalize())),
+                text=say(note).capitalize(),
                 translate=False,
                 icon="CHECKMARK" if note in (LOADED, THERE) else "IMPORT",
             )

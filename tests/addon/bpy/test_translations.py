@@ -11,6 +11,7 @@ import bpy
 import pytest
 
 from addon import eeg_fields, translations
+from addon.core import catalogue
 from addon.core.shared import model, samplers
 
 ADDON = Path(translations.__file__).parents[1]
@@ -94,7 +95,7 @@ def has_words(text: str) -> bool:
 
 def originals() -> set[str]:
     texts = {part.value for _, part in shown() if isinstance(part, ast.Constant) and isinstance(part.value, str)}
-    states = typing.get_args(model.JobState)
+    states = (*typing.get_args(model.JobState), catalogue.LOADED, catalogue.THERE, catalogue.NOWHERE)
     return {text for text in (*of_blender(), *texts, *states) if has_words(text) and text not in NAMES} - {"done", "failed"}
 
 
