@@ -50,6 +50,8 @@ class Session:
         """Whether things were heard that the scene does not show."""
         self._is_new_file = True
         """Whether the scene is of a file that no broker has been heard with."""
+        self._left: set[str] = set()
+        """Nodes of other maps whose cards were left to the artist: undo may bring them back as they were."""
         self._has_met = False
         """Whether scene and map have been brought together since the connection or the file was opened."""
         self.chores: list[Callable[[float], bool | None]] = []
@@ -201,7 +203,7 @@ class Session:
         """Another file is open: make its scene the map, if there is one."""
         self._fetched = {}
         self.hands = Hands(self._send)
-        self._is_new_file, self._has_met = True, False
+        self._is_new_file, self._has_met, self._left = True, False, set()
         if self._is_bound():
             self._arrive()
 
@@ -278,6 +280,7 @@ class Session:
         self._send(changes)
         told = {change.id for change in changes}
         if is_file and nodes and nodes.isdisjoint(known.keys() | told):
+            self._left = nodes
             self.mirror.error = keeping.set_aside()
 
     def _arrive(self) -> None:
@@ -285,6 +288,8 @@ class Session:
         if not self._has_met:
             self._has_met = True
             self._meet()
+        elif not self._left.isdisjoint(cards.idents()):
+            keeping.set_aside()
         self._calm = Calm()
         pictures.hide_previews()  # of jobs that may have ended long ago
         known = self.mirror.map

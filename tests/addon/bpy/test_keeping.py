@@ -87,3 +87,20 @@ def test_cards_of_another_map_stay_as_the_artists_and_reach_nobody(online: str, 
     reopen(save(tmp_path), online, ticks)
     assert [item.name for item in bpy.data.collections[keeping.LEFT].objects] == ["Alphaloom Card theirs"]
     assert other.mirror.map.nodes.keys() == {"n", "k"} and not session.mirror.error
+
+
+def test_undo_does_not_take_away_the_cards_of_another_map(online: str, other: Other, ticks, tmp_path) -> None:
+    cards.put_card(bpy.context.scene, model.Node("theirs", "of another map"))
+    path = save(tmp_path)
+    quit_blender()
+    other.edit(model.Change("create", "node", "n"))
+    bpy.ops.wm.open_mainfile(filepath=path)
+    bpy.ops.ed.undo_push(message="opened")
+    session.open(online)
+    ticks(lambda: session.mirror.loaded and card("n") is not None)
+    bpy.ops.ed.undo_push(message="a step")
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.redo):
+        step()
+        ticks(settled)
+        assert cards.idents() == {"n": "card"} and other.mirror.map.nodes.keys() == {"n"}
+        assert [item.name for item in bpy.data.collections[keeping.LEFT].objects] == ["Alphaloom Card theirs"]
