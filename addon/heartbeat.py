@@ -48,6 +48,11 @@ def _redraw_panels() -> None:
     if now == _drawn:
         return
     _drawn = now
+    redraw()
+
+
+def redraw() -> None:
+    """All 3D views with their sidebars."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":

@@ -6,9 +6,8 @@ import bpy
 
 from .. import arranging
 from .. import scene as cards
-from ..core.shared import errors
 from ..session import session
-from .sidebar import Online, Sidebar
+from .sidebar import Online, Sidebar, reported
 from ..translations import tell, tip
 
 
@@ -31,12 +30,9 @@ class ALPHALOOM_OT_tidy(Online, bpy.types.Operator):
             return False
         return True
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            moved = arranging.tidy(cards.selected())
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        moved = arranging.tidy(cards.selected())
         self.report({"INFO"}, tell("Cards moved: {count}").format(count=moved))
         return {"FINISHED"} if moved else {"CANCELLED"}
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .. import batching
-from ..core.shared import errors
-from .sidebar import Sidebar, active_card, paragraph
+from .sidebar import Sidebar, active_card, paragraph, reported
 from .tasks import HasCard
 from ..translations import mark, tip
 
@@ -30,12 +29,9 @@ class ALPHALOOM_OT_batch(HasCard, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
         return {mark("A batch is under way: cancel it, or wait for its end"): batching.is_running()}
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.report({"INFO"}, batching.begin(active_card(context), wanted(context)))
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        self.report({"INFO"}, batching.begin(active_card(context), wanted(context)))
         return {"FINISHED"}
 
 

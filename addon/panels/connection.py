@@ -11,7 +11,7 @@ from .. import pictures
 from ..session import session
 from ..core.shared import address, errors
 from . import preferences
-from .sidebar import Sidebar, paragraph
+from .sidebar import Sidebar, paragraph, reported
 from ..translations import say
 
 
@@ -21,17 +21,14 @@ class ALPHALOOM_OT_connect(bpy.types.Operator):
     bl_idname = "alphaloom.connect"
     bl_label = "Connect"
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
         broker = context.scene.alphaloom.broker
-        try:
-            if not _is_loopback(broker) and not bpy.app.online_access:
-                raise errors.AlphaloomError(
-                    "offline", "Allow Online Access (Preferences, System) to reach a broker beyond this machine"
-                )
-            session.open(broker, preferences.person(), preferences.token())
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        if not _is_loopback(broker) and not bpy.app.online_access:
+            raise errors.AlphaloomError(
+                "offline", "Allow Online Access (Preferences, System) to reach a broker beyond this machine"
+            )
+        session.open(broker, preferences.person(), preferences.token())
         return {"FINISHED"}
 
 

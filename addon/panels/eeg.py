@@ -13,9 +13,9 @@ from ..core import curves, recording
 from ..core.arrays import Array, np
 from ..eeg_fields import FEATURES
 from ..session import session
-from ..core.shared import errors, model
+from ..core.shared import model
 from ..core.shared import messages as m
-from .sidebar import Online, Sidebar, paragraph
+from .sidebar import Online, Sidebar, paragraph, reported
 from ..translations import mark, say, tell, tip
 
 POOR, FAIR = 0.5, 0.8
@@ -60,18 +60,15 @@ class ALPHALOOM_OT_bake(bpy.types.Operator):
                 return False
         return True
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene, fields, item = context.scene, context.scene.alphaloom, context.active_object
         fps = scene.render.fps / scene.render.fps_base
-        try:
-            found = recording.read(Path(bpy.path.abspath(fields.recording)))
-            values = found.feature(fields.feature)
-            values = as_share(values) if fields.baked_values == "SHARE" else values
-            values = recording.at_frames(values, found.rate, fps)
-            bake.bake(item, *split_path(fields.baked_path), values, scene.frame_current)
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        found = recording.read(Path(bpy.path.abspath(fields.recording)))
+        values = found.feature(fields.feature)
+        values = as_share(values) if fields.baked_values == "SHARE" else values
+        values = recording.at_frames(values, found.rate, fps)
+        bake.bake(item, *split_path(fields.baked_path), values, scene.frame_current)
         gaps = int(np.isnan(values).sum())
         words = tell("Keyframes: {count}; frames without a value: {gaps}") if gaps else tell("Keyframes: {count}")
         self.report({"INFO"}, words.format(count=len(values) - gaps, gaps=gaps))

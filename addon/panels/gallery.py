@@ -8,10 +8,9 @@ import bpy
 
 from .. import gallery
 from .. import scene as cards
-from ..core.shared import errors
 from ..session import session
 from .history import columns, picture
-from .sidebar import Online, Sidebar, paragraph
+from .sidebar import Online, Sidebar, paragraph, reported
 from ..translations import say, tell, tip
 
 PAGE = 24
@@ -89,13 +88,10 @@ class ALPHALOOM_OT_save_pictures(Online, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
         idents = set(session.mirror.map.nodes) if self.which == "ALL" else self._selected(context)
-        try:
-            count = gallery.save(Path(bpy.path.abspath(self.directory)), idents)
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        count = gallery.save(Path(bpy.path.abspath(self.directory)), idents)
         self.report({"INFO"}, tell("Pictures being saved: {count}").format(count=count))
         return {"FINISHED"}
 

@@ -8,9 +8,8 @@ import bpy
 
 from .. import history, thumbnails
 from ..core.past import line
-from ..core.shared import errors
 from ..session import session
-from .sidebar import Sidebar, active_card, paragraph
+from .sidebar import Sidebar, active_card, paragraph, reported
 from ..translations import say, tip
 
 TILE = 80
@@ -57,12 +56,9 @@ class ALPHALOOM_OT_go_back(bpy.types.Operator):
         cls.poll_message_set(tip("Connect to a broker and select a card first"))
         return False
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            history.go_back(active_card(context).alphaloom.ident, self.job, context.scene.alphaloom.with_settings)
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        history.go_back(active_card(context).alphaloom.ident, self.job, context.scene.alphaloom.with_settings)
         return {"FINISHED"}
 
 

@@ -7,7 +7,7 @@ import bpy
 from .. import giving, projecting, viewpoint
 from ..session import session
 from ..core.shared import errors
-from .sidebar import Sidebar, active_card
+from .sidebar import Sidebar, active_card, reported
 from .tasks import HasCard
 from ..translations import mark, tell
 
@@ -71,12 +71,9 @@ class ALPHALOOM_OT_apply_material(HasCard, bpy.types.Operator):
             and not giving.takers(context.selected_objects),
         }
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.report({"INFO"}, apply(context))
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        self.report({"INFO"}, apply(context))
         return {"FINISHED"}
 
 
@@ -125,12 +122,9 @@ class ALPHALOOM_OT_project(HasCard, bpy.types.Operator):
             mark("Leave Edit Mode first"): context.mode != "OBJECT",
         }
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.report({"INFO"}, project(context))
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        self.report({"INFO"}, project(context))
         return {"FINISHED"}
 
 

@@ -6,6 +6,7 @@ import bpy
 
 from ..core import servers
 from ..core.shared import errors
+from ..heartbeat import redraw
 from ..session import session
 from . import preferences
 from .sidebar import Sidebar, paragraph
@@ -90,10 +91,7 @@ def _look() -> float:
         local.stop()
         local.state, local.problem = "failed", [getattr(problem, "message", str(problem))]
     if local.state != state:
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "VIEW_3D":
-                    area.tag_redraw()
+        redraw()
     return servers.LOOK_S
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import bpy
 
+from ..core.shared import errors
 from ..session import session
 from ..translations import say, tip
 
@@ -25,6 +30,20 @@ class Online:
             return True
         cls.poll_message_set(tip("Connect to a broker first"))
         return False
+
+
+def reported(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Callable[[Any, bpy.types.Context], set[str]]:
+    """An operator's `execute` whose AlphaloomErrors are reported."""
+
+    @functools.wraps(execute)
+    def run(self: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
+        try:
+            return execute(self, context)
+        except errors.AlphaloomError as error:
+            self.report({"ERROR"}, error.message)
+            return {"CANCELLED"}
+
+    return run
 
 
 def active_card(context: bpy.types.Context) -> bpy.types.Object | None:

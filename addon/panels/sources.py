@@ -10,7 +10,7 @@ from .. import masks, sources
 from ..core.shared import errors
 from ..session import session
 from .history import picture
-from .sidebar import Online, Sidebar, active_card, paragraph
+from .sidebar import Online, Sidebar, active_card, paragraph, reported
 from ..translations import OURS, tip
 
 FIELDS = [
@@ -33,12 +33,9 @@ class _Given(Online):
             return False
         return super().poll(context)
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.give(context, active_card(context).alphaloom.ident)
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        self.give(context, active_card(context).alphaloom.ident)
         return {"FINISHED"}
 
 
@@ -149,12 +146,9 @@ class ALPHALOOM_OT_use_mask(_Painting, Online, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return super().poll(context) and Online.poll.__func__(cls, context)
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            masks.use(masks.painted())
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        masks.use(masks.painted())
         return {"FINISHED"}
 
 

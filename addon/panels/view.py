@@ -10,7 +10,7 @@ from bpy.props import EnumProperty
 from .. import guidance
 from ..session import session
 from ..core.shared import errors, model
-from .sidebar import Sidebar, active_card, paragraph
+from .sidebar import Sidebar, active_card, paragraph, reported
 from .tasks import HasCard
 from ..translations import mark
 
@@ -40,12 +40,9 @@ class ALPHALOOM_OT_take_depth(HasCard, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
         return {mark("A depth map is being made: wait for its end"): guidance.current is not None}
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            guidance.begin_depth(context, node_of(context), context.scene.alphaloom_tasks.seen_from)
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        guidance.begin_depth(context, node_of(context), context.scene.alphaloom_tasks.seen_from)
         return {"FINISHED"}
 
 
@@ -59,12 +56,9 @@ class ALPHALOOM_OT_take_view(HasCard, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
         return {mark("This needs a window and a graphics card"): bpy.app.background}
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            guidance.take_view(context, node_of(context), context.scene.alphaloom_tasks.seen_from)
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        guidance.take_view(context, node_of(context), context.scene.alphaloom_tasks.seen_from)
         return {"FINISHED"}
 
 
@@ -76,12 +70,9 @@ class ALPHALOOM_OT_clear_guidance(HasCard, bpy.types.Operator):
 
     picture: EnumProperty(name="Picture", items=PICTURES, options={"SKIP_SAVE"})
 
+    @reported
     def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            session.put(replace(node_of(context), **{self.picture: None}))
-        except errors.AlphaloomError as error:
-            self.report({"ERROR"}, error.message)
-            return {"CANCELLED"}
+        session.put(replace(node_of(context), **{self.picture: None}))
         return {"FINISHED"}
 
 
