@@ -14,8 +14,21 @@ from types import ModuleType
 def _parts() -> tuple[ModuleType, ...]:
     """What Blender is told of, each after what it needs."""
     from . import (
-        driving, eeg_fields, gallery, headless, heartbeat, history, masks, models, overlay, panels, plot, properties, sources,
-        thumbnails, translations,
+        driving,
+        eeg_fields,
+        gallery,
+        headless,
+        heartbeat,
+        history,
+        masks,
+        models,
+        overlay,
+        panels,
+        plot,
+        properties,
+        sources,
+        thumbnails,
+        translations,
     )  # fmt: skip
 
     return (

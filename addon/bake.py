@@ -6,7 +6,6 @@ from typing import Any
 
 import bpy
 
-
 from .core.arrays import Array, np
 from .core.shared import errors
 

@@ -10,23 +10,20 @@ Design notes
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import bpy
-from .core.arrays import Array, np
 from mathutils import Matrix
 
 from . import scene as cards
-from . import sight, viewpoint
+from . import sight, sources, viewpoint
 from .core import png
+from .core.arrays import Array, np
 from .core.shared import errors, model
 from .session import session
-from .viewpoint import Viewpoint
 from .translations import say
+from .viewpoint import Viewpoint
 
 MOST = 512
 """Lines of sight along the longer side; a larger map repeats them."""
@@ -187,29 +184,15 @@ def _map_hidden(context: bpy.types.Context, space: bpy.types.SpaceView3D) -> Ite
 # -- to the broker ----------------------------------------------------------------------------------------
 
 
-def give(node: str, field: str, picture: bytes) -> None:
-    """Upload a picture and make it a node's `depth` or `source`."""
-    session.ask("POST", "/v1/blobs", lambda answer: _uploaded(node, field, answer), picture)
-
-
-def _uploaded(ident: str, field: str, answer: bytes | errors.AlphaloomError) -> None:
+def give(ident: str, field: str, picture: bytes) -> None:
+    """Upload a picture and make it a node's `depth` or `source`. Raises AlphaloomError `unknown_node`."""
     node = session.mirror.map.nodes.get(ident)
-    if isinstance(answer, errors.AlphaloomError):
-        _say(answer.message)
-    elif node is None:
-        _say(say("The node is gone; its picture is not used."))
-    else:
-        _say(_put(node, field, json.loads(answer)["blob"]))
-
-
-def _put(node: model.Node, field: str, blob: str) -> str:
-    changed: dict[str, Any] = {field: blob}
-    if field == "source" and node.task == "txt2img":
-        changed["task"] = "img2img"
-    session.put(replace(node, **changed))
-    if field == "source" and session.mirror.map.parents(node.id, "image"):
-        return say("The view is the source, but the parent by the image link goes before it.")
-    return ""
+    if node is None:
+        raise errors.AlphaloomError("unknown_node", "The node is on the map no more.", node=ident)
+    more = {"task": "img2img"} if field == "source" and node.task == "txt2img" else {}
+    sources.upload(ident, field, picture, more)
+    if field == "source" and sources.goes_before(ident) is not None:
+        _say(say("The view is the source, but the parent by the image link goes before it."))
 
 
 def _say(text: str) -> None:

@@ -153,6 +153,7 @@ class Hands:
             picture=card.alphaloom.picture or None,
             source=card.alphaloom.source or None,
             mask=card.alphaloom.mask or None,
+            depth=card.alphaloom.depth or None,
         )
         now = edits.fields(node)
         mine = {

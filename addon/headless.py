@@ -22,11 +22,11 @@ from pathlib import Path
 
 import bpy
 
-from . import register as register_addon
 from . import batching, pictures, stage
+from . import register as register_addon
 from . import scene as cards
-from .session import session
 from .core.shared import address, check, errors, graph, model, wire
+from .session import session
 
 CONNECT_S = 10.0
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from .core.arrays import Array, np
 from mathutils import Matrix
 
 from . import materials, sources
 from . import scene as cards
 from .core import png
+from .core.arrays import Array, np
 from .core.shared import errors
 from .session import session
 from .translations import say

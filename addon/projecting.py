@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import bpy
-from .core.arrays import Array, np
 
 from . import materials, sight
+from .core.arrays import Array, np
 from .core.shared import errors
 from .giving import name_of
 from .viewpoint import Viewpoint

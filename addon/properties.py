@@ -14,10 +14,10 @@ from bpy.props import (
 )
 
 from . import models
+from .core.shared import address, check, model, samplers
 from .hands import OFF, OWN
 from .session import session
 from .translations import OURS
-from .core.shared import address, check, model, samplers
 
 TASKS = [
     ("txt2img", "Text to Image", "A picture from words alone"),
@@ -63,6 +63,7 @@ class AlphaloomObject(bpy.types.PropertyGroup):
     picture: StringProperty()
     source: StringProperty()
     mask: StringProperty()
+    depth: StringProperty()
     prompt: StringProperty(name="Prompt", description="What the picture shows", translation_context=OURS, update=_edited)
     negative: StringProperty(name="Negative", description="What the picture must not show", update=_edited)
     task: EnumProperty(name="Task", items=TASKS, translation_context=OURS, update=_edited)
@@ -157,6 +158,7 @@ class AlphaloomObject(bpy.types.PropertyGroup):
             "picture": node.picture or "",
             "source": node.source or "",
             "mask": node.mask or "",
+            "depth": node.depth or "",
         }
         for name in _SAME:
             values[f"settings.{name}"] = getattr(settings, name)

@@ -20,11 +20,11 @@ from . import scene as cards
 from .core.calm import Back, Calm
 from .core.connection import Answer, Connection
 from .core.eeg import Eeg
-from .hands import Hands
-from .translations import say
 from .core.mirror import Mirror
 from .core.shared import MAX_TEXT_BYTES, check, edits, errors, model, wire
 from .core.shared import messages as m
+from .hands import Hands
+from .translations import say
 
 BUDGET_S = 0.004
 INTERVAL_S = 1 / 60

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bpy
-from .core.arrays import Array
 from mathutils import Vector
+
+from .core.arrays import Array
 
 _STEP = 1e-4
 """Beyond a card, where the sight goes on, as a part of the way."""

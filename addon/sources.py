@@ -1,4 +1,4 @@
-"""A node's source and mask: from a file, from any image in Blender, from another card; uploaded, then one edit.
+"""A node's source, mask and depth map: from a file, from any image in Blender, from another card; uploaded, then one edit.
 
 Design notes
 - An upload takes a while. What it is for is found anew when it has ended: the node may be gone by then.
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from .core.arrays import Array, np
 
 from . import materials
 from .core import png
+from .core.arrays import Array, np
 from .core.shared import errors, model
 from .session import session
 from .translations import mark, say
@@ -28,6 +28,7 @@ MOST_BYTES = 32 * 1024 * 1024
 REFUSED = {
     "source": mark("The source picture was not taken: {reason}"),
     "mask": mark("The mask was not taken: {reason}"),
+    "depth": mark("The depth map was not taken: {reason}"),
 }
 
 problems: dict[str, str] = {}

@@ -13,10 +13,10 @@ import functools
 
 import bpy
 import bpy.utils.previews
-from .core.arrays import HAS_NUMPY, Array, np
 
 from . import materials
 from .core import png
+from .core.arrays import HAS_NUMPY, Array, np
 from .core.shared import errors
 from .session import session
 

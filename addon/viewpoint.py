@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import bpy
-from .core.arrays import Array, np
 
+from .core.arrays import Array, np
 from .core.shared import errors
 
 

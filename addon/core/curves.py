@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .arrays import Array, np
-
 from .history import SECONDS, Curve
 
 SIDE = 256

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 from .arrays import Array, np
-
 from .shared import model
 
 SECONDS = 30.0

@@ -12,7 +12,6 @@ from typing import Any
 from .shared import edits, model
 from .shared import messages as m
 
-
 MAX_NAME = 24
 """Characters of a model's name in a line."""
 

@@ -6,7 +6,6 @@ import configparser
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from .arrays import Array, np
 from .shared import errors
 

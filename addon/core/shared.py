@@ -1,8 +1,7 @@
 """`protocol`, wherever it is: inside the built extension, beside the addon in the repository."""
 
 try:
-    from ..protocol import address, check, edits, errors, graph, messages, model, samplers, wire
-    from ..protocol import MAX_TEXT_BYTES, VERSION
+    from ..protocol import MAX_TEXT_BYTES, VERSION, address, check, edits, errors, graph, messages, model, samplers, wire
 except ImportError:
     from protocol import MAX_TEXT_BYTES, VERSION, address, check, edits, errors, graph, messages, model, samplers, wire
 

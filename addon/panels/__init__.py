@@ -1,8 +1,24 @@
 """What the artist sees and presses. Operators only call plain functions, so that everything can be tested without a window."""
 
 from . import (
-    arrange, baseline, batch, child, connection, eeg, gallery, history, material, models, nodes, patch, preferences, queue,
-    servers, sources, tasks, view,
+    arrange,
+    baseline,
+    batch,
+    child,
+    connection,
+    eeg,
+    gallery,
+    history,
+    material,
+    models,
+    nodes,
+    patch,
+    preferences,
+    queue,
+    servers,
+    sources,
+    tasks,
+    view,
 )  # fmt: skip
 
 _PARTS = (

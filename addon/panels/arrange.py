@@ -7,8 +7,8 @@ import bpy
 from .. import arranging
 from .. import scene as cards
 from ..session import session
-from .sidebar import Online, Sidebar, reported
 from ..translations import tell, tip
+from .sidebar import Online, Sidebar, reported
 
 
 class ALPHALOOM_OT_tidy(Online, bpy.types.Operator):

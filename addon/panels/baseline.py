@@ -9,8 +9,8 @@ import bpy
 from .. import plot
 from ..core.calibration import Report
 from ..session import session
-from .sidebar import Online, Sidebar, paragraph
 from ..translations import mark, say, tip
+from .sidebar import Online, Sidebar, paragraph
 
 PHASE_S = 60.0
 NEEDED = 0.7

@@ -5,9 +5,9 @@ from __future__ import annotations
 import bpy
 
 from .. import batching
+from ..translations import mark, tip
 from .sidebar import Sidebar, active_card, paragraph, reported
 from .tasks import HasCard
-from ..translations import mark, tip
 
 
 def wanted(context: bpy.types.Context) -> batching.Wanted:

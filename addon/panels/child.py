@@ -7,9 +7,9 @@ import bpy
 from .. import scene as cards
 from ..core.shared import model
 from ..properties import LINKS
+from ..translations import OURS, tip
 from .nodes import add_node
 from .sidebar import Online, active_card
-from ..translations import OURS, tip
 
 _keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import bpy
 
 from .. import pictures
-from ..session import session
 from ..core.shared import address, errors
+from ..session import session
+from ..translations import say
 from . import preferences
 from .sidebar import Sidebar, paragraph, reported
-from ..translations import say
 
 
 class ALPHALOOM_OT_connect(bpy.types.Operator):

@@ -11,12 +11,12 @@ import bpy
 from .. import bake, driving, plot
 from ..core import curves, recording
 from ..core.arrays import Array, np
+from ..core.shared import messages as m
+from ..core.shared import model
 from ..eeg_fields import FEATURES
 from ..session import session
-from ..core.shared import model
-from ..core.shared import messages as m
-from .sidebar import Online, Sidebar, paragraph, reported
 from ..translations import mark, say, tell, tip
+from .sidebar import Online, Sidebar, paragraph, reported
 
 POOR, FAIR = 0.5, 0.8
 """A channel's quality below which it does not count, and below which it could be better."""

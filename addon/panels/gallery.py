@@ -9,9 +9,9 @@ import bpy
 from .. import gallery
 from .. import scene as cards
 from ..session import session
+from ..translations import say, tell, tip
 from .history import columns, picture
 from .sidebar import Online, Sidebar, paragraph, reported
-from ..translations import say, tell, tip
 
 PAGE = 24
 

@@ -9,8 +9,8 @@ import bpy
 from .. import history, thumbnails
 from ..core.past import line
 from ..session import session
-from .sidebar import Sidebar, active_card, paragraph, reported
 from ..translations import say, tip
+from .sidebar import Sidebar, active_card, paragraph, reported
 
 TILE = 80
 """Pixels of a picture, before Blender scales them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import bpy
 
 from .. import giving, projecting, viewpoint
-from ..session import session
 from ..core.shared import errors
+from ..session import session
+from ..translations import mark, tell
 from .sidebar import Sidebar, active_card, reported
 from .tasks import HasCard
-from ..translations import mark, tell
 
 NO_PICTURE = mark("The card has no picture yet: press Generate first")
 

@@ -7,11 +7,11 @@ import random
 import bpy
 
 from .. import sources
-from ..session import session
 from ..core.shared import model
+from ..session import session
+from ..translations import say, tip
 from .models import draw_model
 from .sidebar import Online, Sidebar, active_card, card_is_selected, paragraph
-from ..translations import say, tip
 
 SPACING = 1.35  # card widths between a node and its new child
 ROW = 1.4  # and between two children

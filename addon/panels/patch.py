@@ -9,8 +9,8 @@ import bpy
 from .. import eeg_fields, plot
 from ..core.shared import errors, model
 from ..session import session
-from .sidebar import Online, Sidebar, paragraph
 from ..translations import OURS, mark, say, tell, tip
+from .sidebar import Online, Sidebar, paragraph
 
 
 def play(preset: str) -> None:

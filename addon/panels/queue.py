@@ -5,10 +5,10 @@ from __future__ import annotations
 import bpy
 
 from .. import scene as cards
-from ..session import session
 from ..core.shared import model
-from .sidebar import Sidebar
+from ..session import session
 from ..translations import say, tip
+from .sidebar import Sidebar
 
 MOST = 12
 """Jobs that are listed; the others are counted."""

@@ -8,9 +8,9 @@ from ..core import servers
 from ..core.shared import errors
 from ..heartbeat import redraw
 from ..session import session
+from ..translations import mark, tip
 from . import preferences
 from .sidebar import Sidebar, paragraph
-from ..translations import mark, tip
 
 local = servers.Servers()
 SAYS = {

@@ -9,9 +9,9 @@ import bpy
 from .. import masks, sources
 from ..core.shared import errors
 from ..session import session
+from ..translations import OURS, tip
 from .history import picture
 from .sidebar import Online, Sidebar, active_card, paragraph, reported
-from ..translations import OURS, tip
 
 FIELDS = [
     ("source", "Source", "The picture that is changed"),

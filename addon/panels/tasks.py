@@ -6,8 +6,8 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ..session import session
-from .sidebar import active_card
 from ..translations import mark, tip
+from .sidebar import active_card
 
 GOALS = [
     ("MATERIAL", "New Material", "A new material in each object's active slot"),

@@ -7,12 +7,12 @@ from dataclasses import replace
 import bpy
 from bpy.props import EnumProperty
 
-from .. import guidance
-from ..session import session
+from .. import guidance, sources
 from ..core.shared import errors, model
+from ..session import session
+from ..translations import mark
 from .sidebar import Sidebar, active_card, paragraph, reported
 from .tasks import HasCard
-from ..translations import mark
 
 PICTURES = [
     ("depth", "Depth Map", "What a ControlNet guides by"),
@@ -35,6 +35,7 @@ class ALPHALOOM_OT_take_depth(HasCard, bpy.types.Operator):
 
     bl_idname = "alphaloom.take_depth"
     bl_label = "Take Depth"
+    bl_options = {"UNDO"}
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
@@ -51,6 +52,7 @@ class ALPHALOOM_OT_take_view(HasCard, bpy.types.Operator):
 
     bl_idname = "alphaloom.take_view"
     bl_label = "Take View"
+    bl_options = {"UNDO"}
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> dict[str, bool]:
@@ -67,6 +69,7 @@ class ALPHALOOM_OT_clear_guidance(HasCard, bpy.types.Operator):
 
     bl_idname = "alphaloom.clear_guidance"
     bl_label = "Clear"
+    bl_options = {"UNDO"}
 
     picture: EnumProperty(name="Picture", items=PICTURES, options={"SKIP_SAVE"})
 
@@ -99,6 +102,8 @@ class ALPHALOOM_PT_view(Sidebar, bpy.types.Panel):
             layout.progress(factor=guidance.current.progress, text="Depth")
         if guidance.said:
             paragraph(layout, context, guidance.said, "INFO")
+        if node is not None and node.id in sources.problems:
+            paragraph(layout, context, sources.problems[node.id], "ERROR")
         for name, label, _ in PICTURES:
             if node is not None and getattr(node, name) is not None:
                 row = layout.row()

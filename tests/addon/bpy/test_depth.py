@@ -10,7 +10,7 @@ from others import Other, card, settled
 
 from addon import guidance, viewpoint
 from addon import scene as cards
-from addon.core.shared import model
+from addon.core.shared import errors, model
 from addon.session import session
 
 SIZE = model.Settings(width=96, height=64)
@@ -120,7 +120,7 @@ def test_a_node_that_is_gone_and_another_scene_are_said(node: model.Node, camera
     wall(10)
     guidance.begin_depth(bpy.context, node, "CAMERA")
     session.edit(model.Change("delete", "node", "n"))
-    ticks(lambda: guidance.said.startswith("The node is gone"))
+    ticks(lambda: "no more" in guidance.said)
     guidance.begin_depth(bpy.context, node, "CAMERA")
     bpy.context.window.scene = bpy.data.scenes.new("other")
     ticks(lambda: "another scene" in guidance.said)
@@ -134,9 +134,8 @@ def test_without_a_camera_it_is_said(node: model.Node) -> None:
 
 
 def test_depth_map_and_source_are_taken_away_again(other: Other, ticks) -> None:
-    for field in ("depth", "source"):
-        guidance.give("n", field, guidance.png.encode(np.zeros((64, 64), np.uint8)))
-    ticks(lambda: "gone" in guidance.said)
+    with pytest.raises(errors.AlphaloomError, match="no more"):
+        guidance.give("n", "depth", b"")
     session.put(model.Node("n", settings=SIZE))
     for field in ("depth", "source"):
         guidance.give("n", field, guidance.png.encode(np.zeros((64, 64), np.uint8)))
@@ -146,6 +145,18 @@ def test_depth_map_and_source_are_taken_away_again(other: Other, ticks) -> None:
     for field in ("depth", "source"):
         assert bpy.ops.alphaloom.clear_guidance(picture=field) == {"FINISHED"}
         other.until(lambda field=field: getattr(other.node("n"), field) is None)
+
+
+def test_undo_takes_a_depth_map_back(other: Other, ticks) -> None:
+    session.put(model.Node("n", settings=SIZE))
+    ticks(lambda: card() is not None)
+    bpy.ops.ed.undo_push(message="without")
+    guidance.give("n", "depth", guidance.png.encode(np.zeros((64, 64), np.uint8)))
+    other.until(lambda: other.node("n").depth is not None)
+    ticks(lambda: bool(card().alphaloom.depth))
+    bpy.ops.ed.undo_push(message="with")
+    bpy.ops.ed.undo()
+    other.until(lambda: other.node("n").depth is None)
 
 
 def test_the_panel_has_the_controlnet_and_its_strength(other: Other, ticks) -> None:
