@@ -190,16 +190,16 @@ def standing(wanted: Iterable[str] = ()) -> tuple[dict[str, tuple[float, float]]
 
     Those that are `wanted` are found in other collections, too, where the artist has put them.
     """
-    places: dict[str, tuple[float, float]] = {}
     cards: dict[str, bpy.types.Object] = {}
     copies = []
     for owner in _collections():
         if owner.alphaloom_holds_parts:
             continue
         for item in owner.objects:
-            if item.alphaloom.kind != "card":
+            ours = item.alphaloom  # looked up once: there may be thousands
+            if ours.kind != "card":
                 continue
-            ident = item.alphaloom.ident
+            ident = ours.ident
             if ident in cards:
                 if item.name == _name("card", ident):
                     item, cards[ident] = cards[ident], item
@@ -211,9 +211,10 @@ def standing(wanted: Iterable[str] = ()) -> tuple[dict[str, tuple[float, float]]
             item = bpy.data.objects.get(_name("card", ident))
             if item is not None and _belongs(item, "card", ident) and item.users > item.use_fake_user:
                 cards[ident] = item
+    places = {}
     for ident, item in cards.items():
-        place = item.location
-        places[ident] = (place.x / UNIT, place.z / UNIT)
+        x, _, z = item.location
+        places[ident] = (x / UNIT, z / UNIT)
     return places, copies
 
 

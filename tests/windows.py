@@ -61,6 +61,8 @@ class Window:
     def __init__(self, folder: Path, shots: Path, *arguments: str) -> None:
         self.folder, self.shots = folder, shots
         self._hands: subprocess.Popen[str] | None = None
+        self._last = 0.0
+        """Where the last button was found."""
         self.display = f":{90 + os.getpid() % 400}"
         shots.mkdir(parents=True, exist_ok=True)
         with socket.create_server(("127.0.0.1", 0)) as server, open(folder / "blender.log", "wb") as log:
@@ -173,16 +175,16 @@ class Window:
         """Blender tells nobody where its buttons are; but what is copied from under the mouse says which it is."""
         x, y, width, height = self.value(f"(lambda r: (r.x, r.y, r.width, r.height))({_SIDEBAR})")
         top = SCREEN[1] - y - height
-        near = self._known.get(wanted)
-        rows = [near] if near else []
-        rows += 2 * [top + n * ROW for n in range(int(height / ROW))]  # a panel may grow while it is looked through
+        # What is pressed next is mostly near what was pressed last; and a panel may grow while it is looked through.
+        rows = sorted((top + n * ROW for n in range(int(height / ROW))), key=lambda row: abs(row - self._last))
+        rows = [self._known.get(wanted, rows[0]), *rows, *rows]
         for row in rows:
             place = x + across * width, row
             self.do("C.window_manager.clipboard = ''")
             self.move(*place)
             self.keys(keys)
             if self.value("C.window_manager.clipboard").startswith(wanted):
-                self._known[wanted] = row
+                self._known[wanted] = self._last = row
                 return place
         raise AssertionError(f"{wanted!r} is not in the sidebar; see {self.shot('missing')}")
 
