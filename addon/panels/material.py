@@ -8,7 +8,7 @@ from .. import giving, projecting, viewpoint
 from ..core.shared import errors
 from ..session import session
 from ..translations import mark, tell
-from .sidebar import Sidebar, active_card, reported
+from .sidebar import CardSidebar, active_card, reported
 from .tasks import HasCard
 
 NO_PICTURE = mark("The card has no picture yet: press Generate first")
@@ -128,15 +128,11 @@ class ALPHALOOM_OT_project(HasCard, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ALPHALOOM_PT_material(Sidebar, bpy.types.Panel):
+class ALPHALOOM_PT_material(CardSidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_material"
     bl_label = "Material"
     bl_parent_id = "ALPHALOOM_PT_map"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return active_card(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, fields = self.layout, context.scene.alphaloom_tasks

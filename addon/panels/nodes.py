@@ -11,7 +11,7 @@ from ..core.shared import model
 from ..session import session
 from ..translations import say, tip
 from .models import draw_model
-from .sidebar import Online, Sidebar, active_card, card_is_selected, paragraph
+from .sidebar import CardSidebar, Online, Sidebar, active_card, card_is_selected, paragraph
 
 SPACING = 1.35  # card widths between a node and its new child
 ROW = 1.4  # and between two children
@@ -100,14 +100,10 @@ class ALPHALOOM_PT_add(Sidebar, bpy.types.Panel):
         layout.operator("alphaloom.add_node", icon="ADD")
 
 
-class ALPHALOOM_PT_node(Sidebar, bpy.types.Panel):
+class ALPHALOOM_PT_node(CardSidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_node"
     bl_parent_id = "ALPHALOOM_PT_map"
     bl_label = "Node"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return active_card(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, card = self.layout, active_card(context)

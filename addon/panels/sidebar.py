@@ -21,6 +21,14 @@ class Sidebar:
     bl_region_type = "UI"
 
 
+class CardSidebar(Sidebar):
+    """Panels that are there while a card is active."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_card(context) is not None
+
+
 class Online:
     """Operators that need the broker."""
 

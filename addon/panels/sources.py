@@ -11,7 +11,7 @@ from ..core.shared import errors
 from ..session import session
 from ..translations import OURS, tip
 from .history import picture
-from .sidebar import Online, Sidebar, active_card, paragraph, reported
+from .sidebar import CardSidebar, Online, Sidebar, active_card, paragraph, reported
 
 FIELDS = [
     ("source", "Source", "The picture that is changed"),
@@ -182,15 +182,10 @@ class ALPHALOOM_OT_clear_mask(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ALPHALOOM_PT_source(Sidebar, bpy.types.Panel):
+class ALPHALOOM_PT_source(CardSidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_source"
     bl_label = "Source"
     bl_parent_id = "ALPHALOOM_PT_node"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        card = active_card(context)
-        return card is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, card = self.layout, active_card(context).alphaloom

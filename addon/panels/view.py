@@ -11,7 +11,7 @@ from .. import guidance, sources
 from ..core.shared import errors, model
 from ..session import session
 from ..translations import mark
-from .sidebar import Sidebar, active_card, paragraph, reported
+from .sidebar import CardSidebar, active_card, paragraph, reported
 from .tasks import HasCard
 
 PICTURES = [
@@ -79,15 +79,11 @@ class ALPHALOOM_OT_clear_guidance(HasCard, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ALPHALOOM_PT_view(Sidebar, bpy.types.Panel):
+class ALPHALOOM_PT_view(CardSidebar, bpy.types.Panel):
     bl_idname = "ALPHALOOM_PT_view"
     bl_label = "View"
     bl_parent_id = "ALPHALOOM_PT_map"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return active_card(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, fields, card = self.layout, context.scene.alphaloom_tasks, active_card(context)
